@@ -1,0 +1,121 @@
+#include "base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+int fs_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.mode = mode,
+		.resolve = resolve,
+	};
+	long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int fs_open_directory(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int fs_make_directory(int dir, const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdirat(dir, path, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	if (fstatat(dir, path, &st, 0))
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int fs_make_directories(const char *path, mode_t mode)
+{
+	_cleanup_free_ char *copy = text_copy(path);
+	char *slash = copy;
+	int r;
+
+	while ((slash = strchr(slash + 1, '/'))) {
+		*slash = 0;
+		r = fs_make_directory(AT_FDCWD, copy, mode);
+		*slash = '/';
+		if (r)
+			return r;
+	}
+	return fs_make_directory(AT_FDCWD, copy, mode);
+}
+
+int fs_write_all(int fd, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int fs_read_file(int dir, const char *path, size_t limit, struct buffer *ret)
+{
+	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	_cleanup_buffer_ struct buffer buffer = { 0 };
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		size_t room = 65536;
+
+		n = read(fd, buffer_reserve(&buffer, room), room);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buffer.size += (size_t)n;
+		if (buffer.size > limit)
+			return -EFBIG;
+	} while (n);
+	*ret = STEAL(buffer);
+	return 0;
+}
+
+bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+		a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+int fs_identify(int dir, const char *path, struct fs_identity *ret, enum fs_type *type)
+{
+	struct statx st;
+
+	if (statx(dir, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+		    STATX_BASIC_STATS, &st))
+		return -errno;
+	*ret = (struct fs_identity){
+		.dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+		.ino = st.stx_ino,
+		.size = st.stx_size,
+		.mtime_ns = st.stx_mtime.tv_sec * 1000000000 + st.stx_mtime.tv_nsec,
+		.ctime_ns = st.stx_ctime.tv_sec * 1000000000 + st.stx_ctime.tv_nsec,
+	};
+	*type = S_ISREG(st.stx_mode) ? FS_REGULAR : S_ISDIR(st.stx_mode) ? FS_DIRECTORY : FS_OTHER;
+	return 0;
+}

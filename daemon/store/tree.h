@@ -1,0 +1,76 @@
+#pragma once
+/*
+ * The state directory: layers/ and leases/, each thing in a directory of its
+ * own, named by its id. Everything is relative to descriptors that are opened
+ * once. Loop thread only; only what is quick happens here (making and linking),
+ * never anything whose length somebody else decides (removing is a worker's).
+ *
+ *	<state>/index.db  lock
+ *	<state>/layers/<layer id>/   tree/  manifest
+ *	<state>/leases/<lease id>/   work/
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+#include "base/identity.h"
+
+struct tree;
+
+enum {
+	TREE_E_LOCKED = 1, /* tree_open(): another daemon has this directory */
+	TREE_E_EXISTS,
+};
+
+/* Makes what is missing (0711 for the state directory, layers/ and leases/, all
+ * owned by this process), takes the lock for as long as it is open. */
+int tree_open(const char *path, struct tree **ret, struct error *err);
+struct tree *tree_close(struct tree *tree);
+DEFINE_CLEANUP(struct tree *, tree_close);
+
+const char *tree_path(const struct tree *tree); /* absolute */
+int tree_layers_fd(const struct tree *tree); /* borrowed */
+int tree_leases_fd(const struct tree *tree); /* borrowed */
+
+/* Absolute paths, owned by the caller. */
+char *tree_layer_path(const struct tree *tree, const char *id); /* …/layers/<id> */
+char *tree_lease_path(const struct tree *tree, const char *id); /* …/leases/<id> */
+
+/* An empty directory layers/<id>, mode 0700, and a descriptor of it (the caller
+ * closes). TREE_E_EXISTS. */
+int tree_make_layer(struct tree *tree, const char *id, int *ret_fd, struct error *err);
+/* Descriptor of layers/<id>/tree, for jobs that read it. */
+int tree_open_layer_tree(struct tree *tree, const char *id, int *ret_fd, struct error *err);
+/* Whether layers/<id>/manifest is there. */
+bool tree_has_manifest(struct tree *tree, const char *id);
+
+/* One entry of a lease's working directory. */
+struct tree_link {
+	const char *target_dir; /* relative, checked: "venv", "models/a" */
+	const char *layer_id; /* link to that layer's tree; NULL: an empty directory */
+};
+
+/* leases/<id> and its work/, owned by @owner, mode 0700, with the links (parents
+ * of a target_dir are made). On failure nothing is left. TREE_E_EXISTS. */
+int tree_make_lease(struct tree *tree, const char *id, const struct identity *owner,
+	const struct tree_link *links, size_t link_count, struct error *err);
+/* Descriptor of leases/<id>/work/<target_dir>, opened without following links. */
+int tree_open_lease_directory(
+	struct tree *tree, const char *id, const char *target_dir, int *ret_fd, struct error *err);
+/* The lease's directory, when it is empty of everything (else -ENOTEMPTY). */
+int tree_remove_empty_lease(struct tree *tree, const char *id);
+
+struct tree_names {
+	char **names; /* owned; tree_names_deinit() */
+	uid_t *uids; /* owner of each */
+	gid_t *gids;
+	size_t count;
+};
+
+void tree_names_deinit(struct tree_names *names);
+/* What is there, whatever its name. For recovery. */
+int tree_list_layers(struct tree *tree, struct tree_names *ret, struct error *err);
+int tree_list_leases(struct tree *tree, struct tree_names *ret, struct error *err);
+
+/* Bytes an ordinary user may still write on the file system. */
+int tree_free_bytes(struct tree *tree, uint64_t *ret, struct error *err);
