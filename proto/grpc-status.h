@@ -52,7 +52,6 @@ void grpc_details_encode(const struct grpc_result *result, struct buffer *ret);
  * -EBADMSG: not such a thing. */
 int grpc_details_decode(const char *text, size_t size, struct grpc_result *result);
 
-/* grpc-timeout, as "100m". Decoding: -EINVAL; a large one becomes
- * GRPC_NO_TIMEOUT. */
+/* grpc-timeout: one to eight digits and a unit, such as "100m". -EINVAL. */
 int grpc_timeout_parse(const char *text, size_t size, uint64_t *ret_us);
 size_t grpc_timeout_format(uint64_t us, char ret[16]);

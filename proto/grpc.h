@@ -70,11 +70,14 @@ struct grpc_call {
 
 	/* private */
 	struct list borrowing; /* grpc.borrowing: message points into the input */
-	const uint8_t *message; /* being put together; owned unless borrowing */
-	size_t message_size, message_filled;
-	uint8_t prefix[GRPC_PREFIX_SIZE];
-	uint8_t prefix_filled;
-	bool is_begun, has_headers, has_message, is_refused, is_half_closed;
+	const uint8_t *message; /* complete, waiting; owned unless borrowing */
+	size_t message_size;
+	uint8_t *part; /* owned; a message of which a part has come */
+	size_t part_size, part_filled;
+	uint8_t prefix[GRPC_PREFIX_SIZE], prefix_filled;
+	bool is_begun, has_headers, has_message, is_half_closed;
+	bool has_content_type, has_encoding, is_post, has_timeout_error; /* server */
+	bool has_status, is_cancelled; /* client */
 	int http_status; /* client */
 	struct grpc_result result; /* client: the texts are owned */
 };

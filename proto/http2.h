@@ -16,21 +16,9 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/util.h"
+#include "proto/http2-fields.h"
 
 struct http2;
-
-/* Names are lower-case; neither text need end in a NUL. */
-struct http2_field {
-	const char *name, *value;
-	size_t name_size, value_size;
-};
-
-/* A field of two literals. */
-#define HTTP2_FIELD(n, v)                                                                          \
-	{                                                                                          \
-		.name = (n), .value = (v), .name_size = sizeof(n) - 1,                             \
-		.value_size = sizeof(v) - 1,                                                       \
-	}
 
 /* RFC 9113, section 7. */
 enum http2_code {
@@ -50,37 +38,24 @@ enum http2_code {
 	HTTP2_HTTP_1_1_REQUIRED = 13,
 };
 
-/* Which fields a block of headers must and must not have. */
-enum http2_block {
-	HTTP2_REQUEST,
-	HTTP2_RESPONSE,
-	HTTP2_TRAILERS,
-};
-
-/* What has been seen of a message's fields; http2-fields.h checks it. */
-struct http2_message_state {
-	enum http2_block block;
-	unsigned pseudo; /* mask of the pseudo headers of this block */
-	bool has_regular; /* pseudo headers may no longer come */
-	bool is_wrong;
-	bool has_length, is_connect;
-	int status; /* of the response */
-	uint64_t length, received; /* content-length, and what came */
-};
+#define HTTP2_MAX_TRAILERS 4
 
 /* Lives in the owner's object; zeroed before use, private to http2.c. */
 struct http2_stream {
 	struct list link; /* http2.streams; http2.ending when the end is written */
 	struct http2 *http2; /* borrowed; NULL: not in use (any more) */
 	int32_t id;
-	struct http2_message_state incoming;
+	struct http2_message incoming;
 	struct buffer output; /* what is to be sent as DATA */
 	size_t output_sent; /* from the front of output */
-	struct http2_field *trailers; /* owned, in one piece with its texts */
+	size_t output_queued; /* what http2_send() has announced and is not sent */
+	struct http2_field trailers[HTTP2_MAX_TRAILERS];
 	size_t trailer_count;
-	uint64_t unreturned; /* bytes of window the peer has not got back */
-	uint64_t end_at; /* offset of the byte behind END_STREAM */
-	bool is_held, is_started, is_deferred, has_end, end_sent, end_received, is_closed;
+	char *trailer_texts; /* owned */
+	size_t unreturned; /* bytes of window that the peer has not got back */
+	uint64_t end_at; /* offset of the byte behind END_STREAM, once known */
+	bool is_held, is_responded, is_deferred, is_reset;
+	bool has_end, end_sent, end_received, is_closed;
 };
 
 struct http2_handler {

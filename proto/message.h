@@ -21,8 +21,11 @@ int message_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *
 /* Frees any unpacked message; @message may be NULL. Returns NULL. */
 void *message_free(void *message);
 
-/* Appends; with the prefix that gRPC puts in front of a message. */
+/* Appends. */
 void message_pack(const ProtobufCMessage *message, struct buffer *buffer);
+
+/* With the prefix that gRPC puts in front: of bytes, and of a message. */
+void message_frame(const void *data, size_t size, struct buffer *buffer);
 void message_pack_framed(const ProtobufCMessage *message, struct buffer *buffer);
 
 /* For _cleanup_ on a pointer to any generated message. */
