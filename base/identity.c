@@ -184,7 +184,11 @@ int identity_drop(const struct identity *identity, struct error *err)
 
 int identity_become_service(uid_t uid, gid_t gid, uint64_t keep, struct error *err)
 {
-	struct capabilities c = { .effective = keep, .permitted = keep, .inheritable = keep };
+	struct capabilities c = {
+		.effective = keep & ~READ_ALL,
+		.permitted = keep,
+		.inheritable = keep,
+	};
 	int cap;
 
 	for (cap = 0; cap <= CAP_LAST_CAP; cap++)

@@ -39,6 +39,7 @@ void identity_resume(void);
 int identity_drop(const struct identity *identity, struct error *err);
 
 /* Becomes @uid and @gid (no other groups) but keeps the capabilities in @keep (a
- * mask of 1 << CAP_…) permitted, effective, and ambient, so that programs this
- * one starts have them too. For the daemon's start as root. */
+ * mask of 1 << CAP_…) permitted, effective but for the two that read everything,
+ * and ambient, so that programs this one starts have them too. For the daemon's
+ * start as root. */
 int identity_become_service(uid_t uid, gid_t gid, uint64_t keep, struct error *err);
