@@ -1,0 +1,451 @@
+/*
+ * A worker's life:
+ *
+ *	   spawn          Opened             last event, exit
+ *	------> OPENING ----------> WORKING ------------------> reaped, done()
+ *	           |                   |
+ *	           | no Opened in time | pool_cancel()
+ *	           v                   v
+ *	        GIVEN UP            KILLED ---- exit ----> reaped, done(-ECANCELED)
+ *	   (done() at once)
+ *
+ * Two descriptors are watched for each worker: its socket for events, and its
+ * pidfd for its end. done() is called at the end and not at the last event, so
+ * that the worker's locks and descriptors are gone by then. A worker that is given
+ * up is stuck in the kernel, in opening a file of somebody's dead server: it has
+ * a SIGKILL pending and nothing else to do, and is reaped whenever it comes back.
+ *
+ * Heavy jobs (those that read archives) and light ones have limits of their own,
+ * so that neither waits for the other: with all heavy slots taken, leases are
+ * still removed and paths are still looked up.
+ */
+#include "daemon/jobs/pool.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "daemon/jobs/wire.h"
+
+#define MAX_PACKET (256 * 1024)
+#define WORKER_FD 3
+
+enum weight {
+	LIGHT,
+	HEAVY,
+	WEIGHTS,
+};
+
+struct worker {
+	struct list link; /* pool.workers */
+	struct pool *pool;
+	struct job *job; /* NULL once done() was called */
+	enum weight weight;
+	pid_t pid;
+	int socket, pidfd;
+	struct event *on_socket, *on_exit, *on_timeout;
+	bool is_over; /* the last event was here */
+	struct error err;
+	struct job_result result;
+	struct wire_failures failures;
+};
+
+struct pool {
+	struct event_base *base; /* borrowed */
+	struct pool_config config;
+	char *program;
+	struct list waiting[WEIGHTS]; /* of job.link */
+	struct list cancelled; /* of job.link: those that only wait for done() */
+	struct list workers; /* of worker.link */
+	uint32_t waiting_count;
+	uint32_t busy[WEIGHTS];
+	struct event *on_start; /* starts what waits, from the loop */
+	uint8_t *packet; /* MAX_PACKET */
+	struct pool_counters counters;
+};
+
+static enum weight weigh(const struct job *job)
+{
+	return job->kind == JOB_EXTRACT || job->kind == JOB_DIGEST || job->kind == JOB_COPY ? HEAVY
+											    : LIGHT;
+}
+
+static uint32_t room(const struct pool *pool, enum weight weight)
+{
+	return weight == HEAVY ? pool->config.heavy : pool->config.light;
+}
+
+static void worker_free(struct worker *worker)
+{
+	list_remove(&worker->link);
+	if (worker->on_socket)
+		event_free(worker->on_socket);
+	if (worker->on_exit)
+		event_free(worker->on_exit);
+	if (worker->on_timeout)
+		event_free(worker->on_timeout);
+	cleanup_close(&worker->socket);
+	cleanup_close(&worker->pidfd);
+	wire_failures_deinit(&worker->failures);
+	free(worker);
+}
+
+static void start_soon(struct pool *pool)
+{
+	event_active(pool->on_start, EV_TIMEOUT, 0);
+}
+
+/* Ends the job's life here; the worker may live on. */
+static void answer(struct worker *worker, int r)
+{
+	struct pool *pool = worker->pool;
+	struct job *job = STEAL(worker->job);
+
+	pool->busy[worker->weight]--;
+	pool->counters.running--;
+	job->worker = NULL;
+	if (r == 0) {
+		worker->result.failures = worker->failures.texts;
+		worker->result.failure_count = worker->failures.count;
+	}
+	start_soon(pool);
+	job->done(job, r, &worker->result, &worker->err);
+}
+
+static void handle_packet(struct worker *worker, const uint8_t *data, size_t size)
+{
+	struct job_progress progress;
+	enum wire_event event;
+	int r;
+
+	if (!worker->job || worker->is_over)
+		return;
+	r = wire_decode_event(worker->job, data, size, &event, &worker->result, &worker->failures,
+		&progress, &worker->err);
+	if (r) {
+		fail(&worker->err, r, "WORKER_DIED", "a worker sent what no worker sends");
+		worker->is_over = true;
+		kill(worker->pid, SIGKILL);
+		return;
+	}
+	if (worker->on_timeout) {
+		event_free(worker->on_timeout);
+		worker->on_timeout = NULL;
+	}
+	if (event == WIRE_RESULT || event == WIRE_FAILURE)
+		worker->is_over = true;
+	else if (worker->job->cancelled)
+		return;
+	else if (event == WIRE_DIGESTED && worker->job->digested)
+		worker->job->digested(worker->job, &worker->result);
+	else if (event == WIRE_PROGRESS && worker->job->progress)
+		worker->job->progress(worker->job, &progress);
+}
+
+/* All packets that are there. False when there will be no more. */
+static bool drain(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+
+	for (;;) {
+		ssize_t n = recv(worker->socket, pool->packet, MAX_PACKET, MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		if (n == 0)
+			return false;
+		handle_packet(worker, pool->packet, (size_t)n);
+	}
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+
+	if (!drain(worker))
+		event_del(worker->on_socket);
+}
+
+static int judge(struct worker *worker, const siginfo_t *info)
+{
+	if (worker->job->cancelled)
+		return fail(&worker->err, -ECANCELED, "CANCELLED", "the work was stopped");
+	if (worker->err.r)
+		return worker->err.r;
+	if (worker->is_over)
+		return 0;
+	worker->pool->counters.died++;
+	if (info->si_code == CLD_EXITED)
+		return fail(&worker->err, -EIO, "WORKER_DIED",
+			"the worker process ended without an answer (exit code %d)",
+			info->si_status);
+	return fail(&worker->err, -EIO, "WORKER_DIED",
+		"the worker process was ended by signal %d (%s)", info->si_status,
+		strsignal(info->si_status));
+}
+
+static void on_exit_of_worker(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+	siginfo_t info = { 0 };
+
+	drain(worker);
+	if (waitid(P_PIDFD, (id_t)worker->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid)
+		return;
+	if (worker->job)
+		answer(worker, judge(worker, &info));
+	worker_free(worker);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *data)
+{
+	struct worker *worker = data;
+	const char *path = worker->job->kind == JOB_EXTRACT ? worker->job->extract.path
+		: worker->job->kind == JOB_DIGEST           ? worker->job->digest.path
+							    : worker->job->locate.paths[0];
+
+	kill(worker->pid, SIGKILL);
+	event_free(worker->on_timeout);
+	worker->on_timeout = NULL;
+	fail(&worker->err, -ETIMEDOUT, "SOURCE_HUNG",
+		"opening '%s' did not end within %u seconds: does its file system still answer?",
+		path, worker->pool->config.open_timeout_ms / 1000);
+	if (worker->job->cancelled)
+		fail(&worker->err, -ECANCELED, "CANCELLED", "the work was stopped");
+	answer(worker, worker->err.r);
+}
+
+static int send_job(struct worker *worker, struct error *err)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(WIRE_MAX_FDS * sizeof(int))];
+	} control = { 0 };
+	_cleanup_buffer_ struct buffer packet = { 0 };
+	struct iovec part;
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int fds[WIRE_MAX_FDS], size;
+	size_t fd_count;
+
+	wire_encode_job(worker->job, &packet, fds, &fd_count);
+	part = (struct iovec){ packet.data, packet.size };
+	if (fd_count) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
+	}
+	size = MAX_PACKET;
+	setsockopt(worker->socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (sendmsg(worker->socket, &message, MSG_NOSIGNAL) < 0)
+		return fail_errno(err, -errno, "WORKER_DIED", "cannot hand a job to a worker");
+	return 0;
+}
+
+static int spawn(struct pool *pool, int socket, pid_t *ret, struct error *err)
+{
+	char *const argv[] = { pool->program, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int r;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	/* dup2 onto itself would leave close-on-exec set; glibc's spawn clears it. */
+	posix_spawn_file_actions_adddup2(&actions, socket, WORKER_FD);
+	r = posix_spawn(ret, pool->program, &actions, &attributes, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	if (r)
+		return fail_errno(
+			err, -r, "WORKER_DIED", "cannot start the worker '%s'", pool->program);
+	return 0;
+}
+
+static bool opens_something(const struct job *job)
+{
+	return job->kind == JOB_LOCATE || job->kind == JOB_DIGEST || job->kind == JOB_EXTRACT;
+}
+
+static void watch_worker(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+	struct timeval limit = {
+		.tv_sec = pool->config.open_timeout_ms / 1000,
+		.tv_usec = pool->config.open_timeout_ms % 1000 * 1000,
+	};
+
+	worker->on_socket = event_new(
+		pool->base, worker->socket, EV_READ | EV_PERSIST, on_socket, worker);
+	worker->on_exit = event_new(
+		pool->base, worker->pidfd, EV_READ | EV_PERSIST, on_exit_of_worker, worker);
+	event_add(worker->on_socket, NULL);
+	event_add(worker->on_exit, NULL);
+	if (!opens_something(worker->job))
+		return;
+	worker->on_timeout = event_new(pool->base, -1, 0, on_timeout, worker);
+	event_add(worker->on_timeout, &limit);
+}
+
+static int worker_start(struct worker *worker, struct error *err)
+{
+	struct pool *pool = worker->pool;
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return fail_errno(err, -errno, "WORKER_DIED", "cannot make a socket for a worker");
+	worker->socket = pair[0];
+	r = spawn(pool, pair[1], &worker->pid, err);
+	close(pair[1]);
+	if (r)
+		return r;
+	worker->pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+	if (worker->pidfd < 0) {
+		r = fail_errno(err, -errno, "WORKER_DIED", "cannot watch a worker");
+		kill(worker->pid, SIGKILL);
+		waitpid(worker->pid, NULL, 0);
+		return r;
+	}
+	fcntl(worker->pidfd, F_SETFD, FD_CLOEXEC);
+	pool->counters.started++;
+	watch_worker(worker);
+	/* A worker that cannot be told its job ends, and with it comes the answer. */
+	if (send_job(worker, &worker->err))
+		kill(worker->pid, SIGKILL);
+	return 0;
+}
+
+static void start(struct pool *pool, struct job *job)
+{
+	struct worker *worker = new0(struct worker);
+	int r;
+
+	worker->pool = pool;
+	worker->job = job;
+	worker->weight = weigh(job);
+	worker->socket = worker->pidfd = -1;
+	list_add(&pool->workers, &worker->link);
+	job->worker = worker;
+	pool->busy[worker->weight]++;
+	pool->counters.running++;
+	if (job->kind == JOB_DIGEST || (job->kind == JOB_EXTRACT && job->extract.hash))
+		pool->counters.hashed++;
+
+	r = job->cancelled ? fail(&worker->err, -ECANCELED, "CANCELLED", "the work was stopped")
+			   : worker_start(worker, &worker->err);
+	if (r) {
+		answer(worker, r);
+		worker_free(worker);
+	}
+}
+
+static void on_start(evutil_socket_t fd, short what, void *data)
+{
+	struct pool *pool = data;
+	struct list *link;
+	int weight;
+
+	while ((link = list_pop(&pool->cancelled))) {
+		pool->waiting_count--;
+		start(pool, container_of(link, struct job, link));
+	}
+	for (weight = 0; weight < WEIGHTS; weight++)
+		while (pool->busy[weight] < room(pool, (enum weight)weight) &&
+			(link = list_pop(&pool->waiting[weight]))) {
+			pool->waiting_count--;
+			start(pool, container_of(link, struct job, link));
+		}
+}
+
+struct pool *pool_new(struct event_base *base, const struct pool_config *config)
+{
+	struct pool *pool = new0(struct pool);
+
+	pool->base = base;
+	pool->config = *config;
+	pool->program = text_copy(config->program);
+	pool->packet = alloc0(1, MAX_PACKET);
+	list_init(&pool->waiting[LIGHT]);
+	list_init(&pool->waiting[HEAVY]);
+	list_init(&pool->cancelled);
+	list_init(&pool->workers);
+	pool->on_start = event_new(base, -1, 0, on_start, pool);
+	return pool;
+}
+
+struct pool *pool_free(struct pool *pool)
+{
+	if (!pool)
+		return NULL;
+	/* Only workers that were given up can be left. */
+	list_for_each_safe (link, &pool->workers)
+		worker_free(container_of(link, struct worker, link));
+	event_free(pool->on_start);
+	free(pool->program);
+	free(pool->packet);
+	free(pool);
+	return NULL;
+}
+
+int pool_submit(struct pool *pool, struct job *job, struct error *err)
+{
+	if (pool->waiting_count >= pool->config.queue)
+		return fail(err, -EAGAIN, "TOO_MANY", "%u jobs are waiting for a worker already",
+			pool->waiting_count);
+	job->cancelled = false;
+	job->worker = NULL;
+	pool->waiting_count++;
+	list_add(&pool->waiting[weigh(job)], &job->link);
+	start_soon(pool);
+	return 0;
+}
+
+void pool_cancel(struct pool *pool, struct job *job)
+{
+	if (!job_is_in_flight(job))
+		return;
+	job->cancelled = true;
+	if (job->worker) {
+		kill(job->worker->pid, SIGKILL);
+		return;
+	}
+	list_remove(&job->link);
+	list_add(&pool->cancelled, &job->link);
+	start_soon(pool);
+}
+
+bool pool_is_idle(const struct pool *pool)
+{
+	return pool->counters.running == 0 && pool->waiting_count == 0;
+}
+
+bool job_is_in_flight(const struct job *job)
+{
+	return job->worker || list_is_linked(&job->link);
+}
+
+pid_t job_pid(const struct job *job)
+{
+	return job->worker ? job->worker->pid : 0;
+}
+
+const struct pool_counters *pool_get_counters(const struct pool *pool)
+{
+	return &pool->counters;
+}

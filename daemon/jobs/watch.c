@@ -1,0 +1,208 @@
+#include "daemon/jobs/watch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/fs.h"
+
+struct watch {
+	struct event_base *base; /* borrowed */
+};
+
+struct watch *watch_new(struct event_base *base)
+{
+	struct watch *watch = new0(struct watch);
+
+	watch->base = base;
+	return watch;
+}
+
+struct watch *watch_free(struct watch *watch)
+{
+	free(watch);
+	return NULL;
+}
+
+static int read_proc(pid_t pid, const char *file, struct buffer *ret)
+{
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	r = fs_read_file(AT_FDCWD, path, 65536, ret);
+	if (r == 0)
+		buffer_append(ret, "", 1);
+	return r;
+}
+
+/* The name in field 2 may hold spaces and brackets: count from the last ')'. */
+static int read_start(pid_t pid, uint64_t *ret)
+{
+	_cleanup_buffer_ struct buffer stat = { 0 };
+	char *at;
+	int r, field;
+
+	r = read_proc(pid, "stat", &stat);
+	if (r)
+		return r;
+	at = strrchr((char *)stat.data, ')');
+	for (field = 2; at && field < 22; field++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		return -EBADMSG;
+	*ret = strtoull(at, NULL, 10);
+	return 0;
+}
+
+/* The real uid. Not the owner of /proc/<pid>: that is root for programs that may
+ * not be dumped. */
+static int read_uid(pid_t pid, uid_t *ret)
+{
+	_cleanup_buffer_ struct buffer status = { 0 };
+	const char *line;
+	int r;
+
+	r = read_proc(pid, "status", &status);
+	if (r)
+		return r;
+	line = strstr((char *)status.data, "\nUid:\t");
+	if (!line)
+		return -EBADMSG;
+	*ret = (uid_t)strtoul(line + strlen("\nUid:\t"), NULL, 10);
+	return 0;
+}
+
+static int open_pidfd(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static bool has_ended(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* A pidfd first, then who it is, then whether it is still alive: what was read in
+ * between was about this process and no other. */
+int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, struct error *err)
+{
+	_cleanup_close_ int pidfd = -1;
+	struct process process = { .pid = pid };
+	uid_t owner;
+	int r;
+
+	pidfd = open_pidfd(pid);
+	if (pidfd == -ESRCH || pidfd == -EINVAL)
+		return WATCH_E_GONE;
+	if (pidfd < 0)
+		return fail_errno(err, pidfd, NULL, "cannot open process %d", (int)pid);
+	r = read_start(pid, &process.start);
+	if (r == 0)
+		r = read_uid(pid, &owner);
+	if (r == -ENOENT || r == -ESRCH || has_ended(pidfd))
+		return WATCH_E_GONE;
+	if (r)
+		return fail_errno(err, r, NULL, "cannot read about process %d", (int)pid);
+	if (owner != uid)
+		return WATCH_E_FOREIGN;
+	*ret = process;
+	if (ret_pidfd)
+		*ret_pidfd = steal_fd(&pidfd);
+	return 0;
+}
+
+int process_check_namespace(pid_t pid)
+{
+	_cleanup_buffer_ struct buffer status = { 0 };
+	const char *line, *end;
+
+	if (read_proc(pid, "status", &status))
+		return WATCH_E_NESTED;
+	line = strstr((char *)status.data, "\nNSpid:\t");
+	if (!line)
+		return WATCH_E_NESTED;
+	line += strlen("\nNSpid:\t");
+	end = strchr(line, '\n');
+	return end && !memchr(line, '\t', (size_t)(end - line)) ? 0 : WATCH_E_NESTED;
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *data)
+{
+	struct watch_process *watched = data;
+
+	watch_process_stop(watched);
+	watched->gone(watched);
+}
+
+int watch_process_start(struct watch *watch, struct watch_process *watched, struct error *err)
+{
+	_cleanup_close_ int pidfd = open_pidfd(watched->process.pid);
+	uint64_t start;
+	int r;
+
+	if (pidfd == -ESRCH || pidfd == -EINVAL)
+		return WATCH_E_GONE;
+	if (pidfd < 0)
+		return fail_errno(
+			err, pidfd, NULL, "cannot watch process %d", (int)watched->process.pid);
+	r = read_start(watched->process.pid, &start);
+	if (r || start != watched->process.start || has_ended(pidfd))
+		return WATCH_E_GONE;
+	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+	watched->pidfd = steal_fd(&pidfd);
+	watched->event = event_new(watch->base, watched->pidfd, EV_READ, on_gone, watched);
+	event_add(watched->event, NULL);
+	return 0;
+}
+
+void watch_process_stop(struct watch_process *watched)
+{
+	if (!watched->event)
+		return;
+	event_free(watched->event);
+	watched->event = NULL;
+	close(watched->pidfd);
+	watched->pidfd = -1;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *data)
+{
+	struct timer *timer = data;
+
+	timer_clear(timer);
+	timer->fired(timer);
+}
+
+void timer_set(struct watch *watch, struct timer *timer, uint64_t ms)
+{
+	struct timeval t = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (long)(ms % 1000) * 1000 };
+
+	timer_clear(timer);
+	timer->event = event_new(watch->base, -1, 0, on_timer, timer);
+	event_add(timer->event, &t);
+}
+
+void timer_clear(struct timer *timer)
+{
+	if (!timer->event)
+		return;
+	event_free(timer->event);
+	timer->event = NULL;
+}
+
+bool timer_is_set(const struct timer *timer)
+{
+	return timer->event != NULL;
+}

@@ -1,0 +1,325 @@
+#include "daemon/jobs/wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "worker.pb-c.h"
+
+static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
+{
+	size_t size = pyenvd__worker__job__get_packed_size(message);
+
+	pyenvd__worker__job__pack(message, buffer_reserve(ret, size));
+	ret->size += size;
+}
+
+static void from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
+{
+	pyenvd__worker__file_identity__init(ret);
+	ret->dev = file->dev;
+	ret->ino = file->ino;
+	ret->size = file->size;
+	ret->mtime_ns = file->mtime_ns;
+	ret->ctime_ns = file->ctime_ns;
+}
+
+static void to_file(const Pyenvd__Worker__FileIdentity *file, struct fs_identity *ret)
+{
+	if (file)
+		*ret = (struct fs_identity){
+			.dev = file->dev,
+			.ino = file->ino,
+			.size = file->size,
+			.mtime_ns = file->mtime_ns,
+			.ctime_ns = file->ctime_ns,
+		};
+}
+
+struct source_message {
+	Pyenvd__Worker__Source source;
+	Pyenvd__Worker__FileIdentity file;
+};
+
+static Pyenvd__Worker__Source *from_source(
+	const char *path, const struct fs_identity *expected, struct source_message *ret)
+{
+	pyenvd__worker__source__init(&ret->source);
+	from_file(expected, &ret->file);
+	ret->source.path = (char *)path;
+	ret->source.expected = &ret->file;
+	return &ret->source;
+}
+
+static void encode_locate(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Locate locate = PYENVD__WORKER__LOCATE__INIT;
+
+	locate.n_paths = job->locate.path_count;
+	locate.paths = (char **)job->locate.paths;
+	locate.executable = job->locate.executable;
+	message->job_case = PYENVD__WORKER__JOB__JOB_LOCATE;
+	message->locate = &locate;
+	pack(message, ret);
+}
+
+static void encode_digest(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Digest digest = PYENVD__WORKER__DIGEST__INIT;
+	struct source_message source;
+
+	digest.source = from_source(job->digest.path, &job->digest.expected, &source);
+	digest.may_be_directory = job->digest.may_be_directory;
+	message->job_case = PYENVD__WORKER__JOB__JOB_DIGEST;
+	message->digest = &digest;
+	pack(message, ret);
+}
+
+static void from_limits(const struct job_limits *limits, Pyenvd__Worker__Limits *ret)
+{
+	pyenvd__worker__limits__init(ret);
+	ret->max_bytes = limits->max_bytes;
+	ret->max_entries = limits->max_entries;
+	ret->max_depth = limits->max_depth;
+	ret->max_name = limits->max_name;
+	ret->max_ratio = limits->max_ratio;
+	ret->ratio_floor_bytes = limits->ratio_floor_bytes;
+	ret->reserve_bytes = limits->reserve_bytes;
+}
+
+static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	static const Pyenvd__Worker__Kind kinds[] = {
+		[JOB_LAYER_ARCHIVE] = PYENVD__WORKER__KIND__KIND_ARCHIVE,
+		[JOB_LAYER_FILE] = PYENVD__WORKER__KIND__KIND_FILE,
+		[JOB_LAYER_DIRECTORY] = PYENVD__WORKER__KIND__KIND_DIRECTORY,
+	};
+	static const Pyenvd__Worker__Compile compiles[] = {
+		[JOB_COMPILE_VIRTUALENVS] = PYENVD__WORKER__COMPILE__COMPILE_VIRTUALENVS,
+		[JOB_COMPILE_ALWAYS] = PYENVD__WORKER__COMPILE__COMPILE_ALWAYS,
+		[JOB_COMPILE_NEVER] = PYENVD__WORKER__COMPILE__COMPILE_NEVER,
+	};
+	const struct job_extract *in = &job->extract;
+	Pyenvd__Worker__Extract extract = PYENVD__WORKER__EXTRACT__INIT;
+	Pyenvd__Worker__Limits limits;
+	struct source_message source;
+
+	from_limits(in->limits, &limits);
+	extract.source = from_source(in->path, &in->expected, &source);
+	extract.kind = kinds[in->layer];
+	extract.name = (char *)(in->name ? in->name : "");
+	extract.hash = in->hash;
+	if (in->expected_sha256) {
+		extract.expected_sha256.data = (uint8_t *)in->expected_sha256;
+		extract.expected_sha256.len = SHA256_SIZE;
+	}
+	extract.copy_first = in->copy_first;
+	extract.access_all = in->access_all;
+	extract.access_uid = in->access_uid;
+	extract.compile = compiles[in->compile];
+	extract.limits = &limits;
+	extract.threads = in->threads;
+	extract.directory = (char *)in->directory;
+	extract.header = (char *)(in->header ? in->header : "");
+	message->job_case = PYENVD__WORKER__JOB__JOB_EXTRACT;
+	message->extract = &extract;
+	pack(message, ret);
+}
+
+static void encode_remove(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Remove remove = PYENVD__WORKER__REMOVE__INIT;
+
+	remove.n_names = job->remove.name_count;
+	remove.names = (char **)job->remove.names;
+	remove.as_peer = job->remove.as_peer;
+	remove.layers = job->remove.layers;
+	remove.threads = job->remove.threads;
+	message->job_case = PYENVD__WORKER__JOB__JOB_REMOVE;
+	message->remove = &remove;
+	pack(message, ret);
+}
+
+static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Checkpoint checkpoint = PYENVD__WORKER__CHECKPOINT__INIT;
+	Pyenvd__Worker__Copy copy = PYENVD__WORKER__COPY__INIT;
+	Pyenvd__Worker__Sync sync = PYENVD__WORKER__SYNC__INIT;
+
+	if (job->kind == JOB_CHECKPOINT) {
+		checkpoint.path = (char *)job->checkpoint_path;
+		message->job_case = PYENVD__WORKER__JOB__JOB_CHECKPOINT;
+		message->checkpoint = &checkpoint;
+	} else if (job->kind == JOB_COPY) {
+		message->job_case = PYENVD__WORKER__JOB__JOB_COPY;
+		message->copy = &copy;
+	} else {
+		message->job_case = PYENVD__WORKER__JOB__JOB_SYNC;
+		message->sync = &sync;
+	}
+	pack(message, ret);
+}
+
+static size_t list_fds(const struct job *job, int fds[WIRE_MAX_FDS])
+{
+	switch (job->kind) {
+	case JOB_EXTRACT:
+		fds[0] = job->extract.directory_fd;
+		return 1;
+	case JOB_COPY:
+		fds[0] = job->copy.from_fd;
+		fds[1] = job->copy.to_fd;
+		return 2;
+	case JOB_REMOVE:
+		fds[0] = job->remove.parent_fd;
+		return 1;
+	case JOB_SYNC:
+		fds[0] = job->sync_fd;
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+void wire_encode_job(
+	const struct job *job, struct buffer *ret, int fds[WIRE_MAX_FDS], size_t *fd_count)
+{
+	static void (*const encode[])(
+		Pyenvd__Worker__Job *, const struct job *, struct buffer *) = {
+		[JOB_LOCATE] = encode_locate,
+		[JOB_DIGEST] = encode_digest,
+		[JOB_EXTRACT] = encode_extract,
+		[JOB_COPY] = encode_small,
+		[JOB_REMOVE] = encode_remove,
+		[JOB_CHECKPOINT] = encode_small,
+		[JOB_SYNC] = encode_small,
+	};
+	Pyenvd__Worker__Identity identity = PYENVD__WORKER__IDENTITY__INIT;
+	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
+
+	if (job->peer) {
+		identity.uid = job->peer->uid;
+		identity.gid = job->peer->gid;
+		identity.n_groups = job->peer->group_count;
+		identity.groups = job->peer->groups;
+		message.peer = &identity;
+	}
+	encode[job->kind](&message, job, ret);
+	*fd_count = list_fds(job, fds);
+}
+
+void wire_failures_deinit(struct wire_failures *failures)
+{
+	size_t i;
+
+	for (i = 0; i < failures->count; i++)
+		free(failures->texts[i]);
+	free(failures->texts);
+	*failures = (struct wire_failures){ 0 };
+}
+
+static enum wire_event to_failure(const Pyenvd__Worker__Failure *failure, struct error *err)
+{
+	int r = failure->error > 0 ? -failure->error : -EIO;
+
+	fail(err, r, failure->reason, "%s", failure->text);
+	return WIRE_FAILURE;
+}
+
+static enum wire_event to_progress(
+	const Pyenvd__Worker__Progress *progress, struct job_progress *ret)
+{
+	static const enum job_phase phases[] = {
+		[PYENVD__WORKER__PHASE__PHASE_DIGEST] = JOB_PHASE_DIGEST,
+		[PYENVD__WORKER__PHASE__PHASE_EXTRACT] = JOB_PHASE_EXTRACT,
+		[PYENVD__WORKER__PHASE__PHASE_BYTECODE] = JOB_PHASE_BYTECODE,
+		[PYENVD__WORKER__PHASE__PHASE_FINISH] = JOB_PHASE_FINISH,
+	};
+
+	*ret = (struct job_progress){
+		.phase = progress->phase < ARRAY_SIZE(phases) ? phases[progress->phase]
+							      : JOB_PHASE_EXTRACT,
+		.done_bytes = progress->done_bytes,
+		.total_bytes = progress->total_bytes,
+		.done_entries = progress->done_entries,
+	};
+	return WIRE_PROGRESS;
+}
+
+static int to_digested(const struct job *job, const Pyenvd__Worker__Digested *digested,
+	enum wire_event *ret, struct job_result *result)
+{
+	if (digested->sha256.len != SHA256_SIZE)
+		return -EBADMSG;
+	memcpy(result->sha256, digested->sha256.data, SHA256_SIZE);
+	to_file(digested->identity, &result->file);
+	result->is_directory = digested->is_directory;
+	*ret = job->kind == JOB_DIGEST ? WIRE_RESULT : WIRE_DIGESTED;
+	return 0;
+}
+
+static enum wire_event to_extracted(
+	const Pyenvd__Worker__Extracted *extracted, struct job_result *result)
+{
+	result->bytes = extracted->bytes;
+	result->entries = extracted->entries;
+	result->compiled = extracted->compiled;
+	snprintf(result->format, sizeof(result->format), "%s", extracted->format);
+	snprintf(result->note, sizeof(result->note), "%s", extracted->note);
+	return WIRE_RESULT;
+}
+
+static enum wire_event to_removed(
+	const Pyenvd__Worker__Removed *removed, struct wire_failures *failures)
+{
+	size_t i;
+
+	failures->count = removed->n_failures;
+	failures->texts = new0_array(char *, removed->n_failures);
+	for (i = 0; i < removed->n_failures; i++)
+		failures->texts[i] = text_copy(removed->failures[i]);
+	return WIRE_RESULT;
+}
+
+int wire_decode_event(const struct job *job, const void *data, size_t size, enum wire_event *ret,
+	struct job_result *result, struct wire_failures *failures, struct job_progress *progress,
+	struct error *err)
+{
+	Pyenvd__Worker__Event *event = pyenvd__worker__event__unpack(NULL, size, data);
+	int r = 0;
+
+	if (!event)
+		return -EBADMSG;
+	switch (event->event_case) {
+	case PYENVD__WORKER__EVENT__EVENT_OPENED:
+		to_file(event->opened->identity, &result->file);
+		*ret = WIRE_OPENED;
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_DIGESTED:
+		r = to_digested(job, event->digested, ret, result);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_PROGRESS:
+		*ret = to_progress(event->progress, progress);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_FAILURE:
+		*ret = to_failure(event->failure, err);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_LOCATED:
+		to_file(event->located->identity, &result->file);
+		result->index = event->located->index;
+		result->is_directory = event->located->is_directory;
+		*ret = WIRE_RESULT;
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_EXTRACTED:
+		*ret = to_extracted(event->extracted, result);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_REMOVED:
+		*ret = to_removed(event->removed, failures);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_DONE:
+		*ret = WIRE_RESULT;
+		break;
+	default:
+		r = -EBADMSG;
+	}
+	pyenvd__worker__event__free_unpacked(event, NULL);
+	return r;
+}

@@ -1,0 +1,34 @@
+#pragma once
+/*
+ * A job as the packet that goes to a worker, and a worker's packets as what the
+ * pool does about them. Pure; the only file in jobs/ that knows the messages.
+ */
+#include "base/buffer.h"
+#include "daemon/jobs/pool.h"
+
+#define WIRE_MAX_FDS 2
+
+/* The packet for @job and the descriptors to send with it (borrowed). */
+void wire_encode_job(
+	const struct job *job, struct buffer *ret, int fds[WIRE_MAX_FDS], size_t *fd_count);
+
+enum wire_event {
+	WIRE_OPENED = 1,
+	WIRE_DIGESTED, /* in the middle of an extraction */
+	WIRE_PROGRESS,
+	WIRE_RESULT, /* the last one */
+	WIRE_FAILURE, /* the last one */
+};
+
+struct wire_failures {
+	char **texts; /* owned */
+	size_t count;
+};
+
+void wire_failures_deinit(struct wire_failures *failures);
+
+/* Reads one packet: what it is, and its content into @result, @failures,
+ * @progress or @err. -EBADMSG for what no worker of ours sends. */
+int wire_decode_event(const struct job *job, const void *data, size_t size, enum wire_event *ret,
+	struct job_result *result, struct wire_failures *failures, struct job_progress *progress,
+	struct error *err);

@@ -1,0 +1,113 @@
+#include "daemon/jobs/wire.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include "worker.pb-c.h"
+
+Test(wire, an_extraction_goes_out_with_all_it_says)
+{
+	static const uint8_t digest[SHA256_SIZE] = { 1, 2, 3 };
+	static const struct job_limits limits = { .max_bytes = 7, .max_ratio = 9 };
+	gid_t groups[] = { 4, 5 };
+	struct identity peer = { 1000, 1001, 2, groups };
+	struct job job = {
+		.kind = JOB_EXTRACT,
+		.peer = &peer,
+		.extract = {
+			.path = "/a.zip",
+			.expected = { .dev = 1, .ino = 2, .size = 3, .mtime_ns = 4, .ctime_ns = 5 },
+			.layer = JOB_LAYER_FILE,
+			.name = "a.py",
+			.expected_sha256 = digest,
+			.access_uid = 1000,
+			.compile = JOB_COMPILE_NEVER,
+			.limits = &limits,
+			.threads = 2,
+			.directory_fd = 42,
+			.directory = "/state/layers/x",
+			.header = "id x",
+		},
+	};
+	_cleanup_buffer_ struct buffer packet = { 0 };
+	Pyenvd__Worker__Job *message;
+	int fds[WIRE_MAX_FDS];
+	size_t count;
+
+	wire_encode_job(&job, &packet, fds, &count);
+	cr_assert_eq(count, 1);
+	cr_expect_eq(fds[0], 42);
+	message = pyenvd__worker__job__unpack(NULL, packet.size, packet.data);
+	cr_assert_not_null(message);
+	cr_expect_eq(message->peer->uid, 1000);
+	cr_expect_eq(message->peer->groups[1], 5);
+	cr_assert_eq(message->job_case, PYENVD__WORKER__JOB__JOB_EXTRACT);
+	cr_expect_str_eq(message->extract->source->path, "/a.zip");
+	cr_expect_eq(message->extract->source->expected->ctime_ns, 5);
+	cr_expect_eq(message->extract->kind, PYENVD__WORKER__KIND__KIND_FILE);
+	cr_expect_eq(message->extract->expected_sha256.len, SHA256_SIZE);
+	cr_expect_eq(message->extract->limits->max_ratio, 9);
+	cr_expect_str_eq(message->extract->header, "id x");
+	pyenvd__worker__job__free_unpacked(message, NULL);
+}
+
+static struct job_result result;
+static struct wire_failures failures;
+static struct job_progress progress;
+static struct error err;
+
+static int decode(enum job_kind kind, Pyenvd__Worker__Event *event, enum wire_event *ret)
+{
+	struct job job = { .kind = kind };
+	uint8_t packet[1024];
+	size_t size = pyenvd__worker__event__pack(event, packet);
+
+	return wire_decode_event(&job, packet, size, ret, &result, &failures, &progress, &err);
+}
+
+Test(wire, a_digest_ends_a_digest_job_but_not_an_extraction)
+{
+	static uint8_t digest[SHA256_SIZE] = { 7 };
+	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	enum wire_event what;
+
+	digested.sha256.data = digest;
+	digested.sha256.len = SHA256_SIZE;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_DIGESTED;
+	event.digested = &digested;
+	cr_expect_eq(decode(JOB_DIGEST, &event, &what), 0);
+	cr_expect_eq(what, WIRE_RESULT);
+	cr_expect_eq(result.sha256[0], 7);
+	cr_expect_eq(decode(JOB_EXTRACT, &event, &what), 0);
+	cr_expect_eq(what, WIRE_DIGESTED);
+	digested.sha256.len = 5;
+	cr_expect_eq(decode(JOB_DIGEST, &event, &what), -EBADMSG);
+}
+
+Test(wire, a_failure_without_a_sensible_errno_is_a_failure)
+{
+	Pyenvd__Worker__Failure failure = PYENVD__WORKER__FAILURE__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	enum wire_event what;
+
+	failure.error = 0;
+	failure.text = (char *)"why";
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_FAILURE;
+	event.failure = &failure;
+	cr_expect_eq(decode(JOB_DIGEST, &event, &what), 0);
+	cr_expect_eq(what, WIRE_FAILURE);
+	cr_expect_eq(err.r, -EIO);
+	cr_expect_str_eq(err.text, "why");
+}
+
+Test(wire, what_is_no_event_is_refused)
+{
+	struct job job = { .kind = JOB_DIGEST };
+	enum wire_event what;
+
+	cr_expect_eq(
+		wire_decode_event(&job, "\xff\xff", 2, &what, &result, &failures, &progress, &err),
+		-EBADMSG);
+	cr_expect_eq(wire_decode_event(&job, "", 0, &what, &result, &failures, &progress, &err),
+		-EBADMSG);
+}
