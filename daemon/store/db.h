@@ -101,7 +101,9 @@ int db_open(const char *path, void (*on_pages)(int pages, void *data), void *dat
 struct db *db_close(struct db *db);
 DEFINE_CLEANUP(struct db *, db_close);
 
-/* Several functions as one. Not nested. A failed commit rolls back. */
+/* Several functions as one. Not nested. A failed commit rolls back. Every function
+ * is all or nothing by itself; once one has failed within a transaction (a negative
+ * errno, not an outcome), all others and the commit fail until db_rollback(). */
 int db_begin(struct db *db, struct error *err);
 int db_commit(struct db *db, struct error *err);
 void db_rollback(struct db *db);
@@ -120,7 +122,8 @@ int db_find_digest(struct db *db, const struct fs_identity *file, const char *re
 int db_put_digest(struct db *db, const struct db_digest *digest, int64_t now, struct error *err);
 /* Whether any known artifact (digests and layers) has this many bytes. */
 int db_has_artifact_size(struct db *db, uint64_t size, bool *ret, struct error *err);
-/* Forgets digests not used since @before. */
+/* Forgets digests put before @before whose artifact no layer used since then was
+ * made from (finding a digest writes nothing). */
 int db_trim_digests(struct db *db, int64_t before, struct error *err);
 
 /* ---- layers */
@@ -131,11 +134,11 @@ int db_add_layer(struct db *db, const struct db_layer *layer, struct error *err)
  * layer that is not DELETING has this key and owner. */
 int db_set_layer_key(struct db *db, const char *id, const char *key, const char *digest,
 	uint64_t artifact_bytes, struct error *err);
-/* PREPARING -> READY, with the figures from the worker. */
+/* PREPARING -> READY, with the figures from the worker. -EINVAL from elsewhere. */
 int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
 	struct error *err);
 /* Any state -> DELETING. Environments that use it are deleted with it; leases
- * must not (-EBUSY). */
+ * must not (-EBUSY). -ENOENT when there is no such layer. */
 int db_condemn_layer(struct db *db, const char *id, struct error *err);
 /* After its directory is gone. DB_E_NOT_FOUND. */
 int db_delete_layer(struct db *db, const char *id, struct error *err);
@@ -165,7 +168,8 @@ int db_list_idle_layers(struct db *db, struct db_layers *ret, struct error *err)
 /* ---- environments */
 
 /* A new environment with its components and layers, or a known one used once
- * more: `uses` grows by one and `used` becomes @now for it and its layers. */
+ * more: `uses` grows by one and `used` becomes @now for it and its layers. The
+ * layers keep their order and may repeat; one that is not READY is -ENOENT. */
 int db_use_environment(struct db *db, const char *hash, int64_t owner,
 	const struct db_component *components, size_t component_count, const char *const *layer_ids,
 	size_t layer_count, int64_t now, struct error *err);
@@ -199,10 +203,14 @@ struct db_ids {
 
 int db_list_environment_layers(
 	struct db *db, const char *hash, int64_t owner, struct db_ids *ret, struct error *err);
+/* Forgets environments not used since @before that nobody leases. The others go
+ * with their layers; this is for those that have none. */
+int db_trim_environments(struct db *db, int64_t before, struct error *err);
 
 /* ---- leases */
 
-/* With the layers it holds. DB_E_EXISTS: id, or (uid, request_id), is taken. */
+/* With the layers it holds, in this order. DB_E_EXISTS: id, or (uid, request_id),
+ * is taken. -ENOENT: a layer is not READY. */
 int db_add_lease(struct db *db, const struct db_lease *lease, const char *const *layer_ids,
 	size_t layer_count, struct error *err);
 /* DB_E_NOT_FOUND. Its layers get @now as the time of their last use. */

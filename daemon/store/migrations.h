@@ -1,0 +1,117 @@
+#pragma once
+/*
+ * How the index became what it is: step n takes a database from `user_version`
+ * n to n + 1. A new database walks all of them. A step that was released is
+ * never edited. Included by db.c alone.
+ *
+ * Ids, hashes and keys are texts, and the tables are keyed by them without a
+ * row number in between: what is written at each lease touches one page per
+ * table that way, not two. An owner is a uid, or -1 for what all may share.
+ */
+
+#define APPLICATION_ID "1887004022" /* "pyev" */
+
+static const char *const migrations[] = {
+	"PRAGMA application_id = " APPLICATION_ID ";"
+
+	"CREATE TABLE settings ("
+	"	name TEXT PRIMARY KEY,"
+	"	value TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+
+	/* One a file and reader: what was known of an earlier state is of no use. */
+	"CREATE TABLE digests ("
+	"	dev INTEGER NOT NULL,"
+	"	ino INTEGER NOT NULL,"
+	"	reader TEXT NOT NULL,"
+	"	size INTEGER NOT NULL,"
+	"	mtime_ns INTEGER NOT NULL,"
+	"	ctime_ns INTEGER NOT NULL,"
+	"	sha256 TEXT NOT NULL,"
+	"	used INTEGER NOT NULL,"
+	"	PRIMARY KEY (ino, dev, reader)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX digests_size ON digests (size);"
+
+	"CREATE TABLE layers ("
+	"	id TEXT PRIMARY KEY CHECK (id != ''),"
+	"	key TEXT NOT NULL,"
+	"	owner INTEGER NOT NULL,"
+	"	state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+	"	kind TEXT NOT NULL,"
+	"	name TEXT NOT NULL,"
+	"	digest TEXT NOT NULL,"
+	"	artifact_bytes INTEGER NOT NULL,"
+	"	bytes INTEGER NOT NULL,"
+	"	entries INTEGER NOT NULL,"
+	"	durable INTEGER NOT NULL CHECK (durable IN (0, 1)),"
+	"	created INTEGER NOT NULL,"
+	"	published INTEGER NOT NULL,"
+	"	used INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX layers_key ON layers (key, owner) WHERE state != 3 AND key != '';"
+	"CREATE INDEX layers_digest ON layers (digest);"
+	"CREATE INDEX layers_artifact_bytes ON layers (artifact_bytes);"
+
+	"CREATE TABLE environments ("
+	"	hash TEXT NOT NULL CHECK (hash != ''),"
+	"	owner INTEGER NOT NULL,"
+	"	created INTEGER NOT NULL,"
+	"	used INTEGER NOT NULL,"
+	"	uses INTEGER NOT NULL,"
+	"	PRIMARY KEY (hash, owner)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE components ("
+	"	hash TEXT NOT NULL,"
+	"	owner INTEGER NOT NULL,"
+	"	position INTEGER NOT NULL,"
+	"	kind TEXT NOT NULL,"
+	"	name TEXT NOT NULL,"
+	"	value TEXT NOT NULL,"
+	"	PRIMARY KEY (hash, owner, position),"
+	"	FOREIGN KEY (hash, owner) REFERENCES environments ON DELETE CASCADE"
+	") STRICT, WITHOUT ROWID;"
+
+	/* A layer may stand at several positions: one archive under two names. */
+	"CREATE TABLE environment_layers ("
+	"	hash TEXT NOT NULL,"
+	"	owner INTEGER NOT NULL,"
+	"	position INTEGER NOT NULL,"
+	"	layer TEXT NOT NULL REFERENCES layers,"
+	"	PRIMARY KEY (hash, owner, position),"
+	"	FOREIGN KEY (hash, owner) REFERENCES environments ON DELETE CASCADE"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX environment_layers_layer ON environment_layers (layer);"
+
+	/* request_id is NULL where there is none: NULLs differ from each other, and
+	 * the same index counts the leases of a uid. */
+	"CREATE TABLE leases ("
+	"	id TEXT PRIMARY KEY CHECK (id != ''),"
+	"	uid INTEGER NOT NULL,"
+	"	gid INTEGER NOT NULL,"
+	"	hash TEXT NOT NULL,"
+	"	owner INTEGER NOT NULL,"
+	"	request_id TEXT CHECK (request_id != ''),"
+	"	request_digest TEXT NOT NULL,"
+	"	label TEXT NOT NULL,"
+	"	holder INTEGER NOT NULL CHECK (holder BETWEEN 1 AND 3),"
+	"	pid INTEGER NOT NULL,"
+	"	pid_start INTEGER NOT NULL,"
+	"	boot_id TEXT NOT NULL,"
+	"	expires INTEGER NOT NULL,"
+	"	grace_ms INTEGER NOT NULL,"
+	"	created INTEGER NOT NULL,"
+	"	FOREIGN KEY (hash, owner) REFERENCES environments"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX leases_request ON leases (uid, request_id);"
+	"CREATE INDEX leases_environment ON leases (hash, owner);"
+
+	"CREATE TABLE lease_layers ("
+	"	lease TEXT NOT NULL REFERENCES leases ON DELETE CASCADE,"
+	"	position INTEGER NOT NULL,"
+	"	layer TEXT NOT NULL REFERENCES layers,"
+	"	PRIMARY KEY (lease, position)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX lease_layers_layer ON lease_layers (layer);",
+};
