@@ -142,7 +142,8 @@ int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t ent
 int db_condemn_layer(struct db *db, const char *id, struct error *err);
 /* After its directory is gone. DB_E_NOT_FOUND. */
 int db_delete_layer(struct db *db, const char *id, struct error *err);
-/* The READY layer with this key and owner. DB_E_NOT_FOUND. */
+/* The READY layer with this key and owner; `leases` is 0, not counted: that would
+ * take as long as there are leases. DB_E_NOT_FOUND. */
 int db_find_layer_by_key(
 	struct db *db, const char *key, int64_t owner, struct db_layer *ret, struct error *err);
 int db_find_layer(struct db *db, const char *id, struct db_layer *ret, struct error *err);

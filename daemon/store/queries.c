@@ -1,9 +1,12 @@
 #include "daemon/store/queries.h"
 
-#define LAYER_COLUMNS                                                                              \
+#define STORED_LAYER_COLUMNS                                                                       \
 	"id, key, owner, state, kind, name, digest, artifact_bytes, bytes, entries, durable,"      \
-	" created, used,"                                                                          \
-	" (SELECT COUNT(DISTINCT lease) FROM lease_layers WHERE layer = layers.id)"
+	" created, used"
+
+#define LAYER_COLUMNS                                                                              \
+	STORED_LAYER_COLUMNS                                                                       \
+	", (SELECT COUNT(DISTINCT lease) FROM lease_layers WHERE layer = layers.id)"
 
 #define ENVIRONMENT_COLUMNS                                                                        \
 	"hash, owner, created, used, uses,"                                                        \
@@ -56,8 +59,9 @@ const char *const queries[QUERY_COUNT] = {
 		" (SELECT hash, owner FROM environment_layers WHERE layer = ?1)",
 	[QUERY_CONDEMN_LAYER] = "UPDATE layers SET state = 3 WHERE id = ?1",
 	[QUERY_DELETE_LAYER] = "DELETE FROM layers WHERE id = ?1",
-	/* The odd terms are those of the index, word for word: else it is not used. */
-	[QUERY_FIND_LAYER_BY_KEY] = "SELECT " LAYER_COLUMNS " FROM layers WHERE key = ?1"
+	/* The odd terms are those of the index, word for word: else it is not used.
+	 * Each hit asks this; leases are not counted, there may be thousands. */
+	[QUERY_FIND_LAYER_BY_KEY] = "SELECT " STORED_LAYER_COLUMNS ", 0 FROM layers WHERE key = ?1"
 				    " AND owner = ?2 AND state = 2 AND state != 3 AND key != ''",
 	[QUERY_FIND_LAYER] = "SELECT " LAYER_COLUMNS " FROM layers WHERE id = ?1",
 	[QUERY_MARK_DURABLE] =
