@@ -2,8 +2,9 @@
  * The server's side of a call.
  *
  * Whoever is no gRPC client is answered as the gRPC specification of HTTP/2 says:
- * 405 for another method than POST, 415 for another content type. All other
- * refusals are gRPC statuses. Only a call that passes all checks is begun, which
+ * 405 for another method than POST, 415 for another content type, once the request
+ * has come wholly (it may yet turn out malformed). All other refusals are gRPC
+ * statuses, and come at once. Only a call that passes all checks is begun, which
  * means that its user hears of it.
  */
 #include "proto/grpc-internal.h"
@@ -59,6 +60,11 @@ static bool is_grpc(const struct http2_field *type)
 	return type->value_size == n || type->value[n] == '+' || type->value[n] == ';';
 }
 
+static bool is_for_us(const struct grpc_call *call)
+{
+	return call->is_post && call->has_content_type;
+}
+
 static void take_path(struct grpc_call *call, const struct http2_field *field)
 {
 	/* One that is too long stays empty, and is unknown therefore. */
@@ -91,31 +97,29 @@ static void on_field(struct http2_stream *stream, const struct http2_field *fiel
 	}
 }
 
-static void answer_http(struct grpc_call *call, const struct http2_field *fields, size_t count)
+/* For who is no gRPC client. */
+static void answer_http(struct grpc_call *call)
 {
-	call->is_ended = true;
-	http2_respond(&call->stream, fields, count, true);
-}
-
-/* False: refused. */
-static bool check_http(struct grpc_call *call)
-{
+	static const char words[] = "This is a gRPC server.\n";
 	static const struct http2_field not_post[] = {
 		HTTP2_FIELD(":status", "405"),
 		HTTP2_FIELD("allow", "POST"),
+		HTTP2_FIELD("content-type", "text/plain"),
 	};
 	static const struct http2_field not_grpc[] = {
 		HTTP2_FIELD(":status", "415"),
 		HTTP2_FIELD("accept", "application/grpc"),
+		HTTP2_FIELD("content-type", "text/plain"),
 	};
 
-	if (!call->is_post)
-		answer_http(call, not_post, ARRAY_SIZE(not_post));
-	else if (!call->has_content_type)
-		answer_http(call, not_grpc, ARRAY_SIZE(not_grpc));
-	return !call->is_ended;
+	call->is_ended = true;
+	http2_respond(&call->stream, call->is_post ? not_grpc : not_post, 3, false);
+	buffer_append_text(http2_get_output(&call->stream), words);
+	http2_send(&call->stream);
+	http2_end(&call->stream, NULL, 0);
 }
 
+/* False: refused. */
 static bool check_call(struct grpc_call *call)
 {
 	struct grpc *grpc = call->grpc;
@@ -134,7 +138,7 @@ static void on_fields(struct http2_stream *stream, enum http2_block block)
 {
 	struct grpc_call *call = grpc_call_of(stream);
 
-	if (block != HTTP2_REQUEST || !check_http(call) || !check_call(call))
+	if (block != HTTP2_REQUEST || !is_for_us(call) || !check_call(call))
 		return;
 	call->is_begun = true;
 	call->grpc->config.on_call(call, call->grpc->config.data);
@@ -144,7 +148,10 @@ static void on_fields(struct http2_stream *stream, enum http2_block block)
 
 static void on_data(struct http2_stream *stream, const uint8_t *data, size_t size)
 {
-	grpc_input_add(grpc_call_of(stream), data, size);
+	struct grpc_call *call = grpc_call_of(stream);
+
+	if (call->is_begun)
+		grpc_input_add(call, data, size);
 }
 
 static void deliver_unary(struct grpc_call *call)
@@ -169,6 +176,8 @@ static void on_end(struct http2_stream *stream)
 {
 	struct grpc_call *call = grpc_call_of(stream);
 
+	if (!is_for_us(call))
+		answer_http(call);
 	if (call->is_ended || !grpc_input_end(call))
 		return;
 	call->is_half_closed = true;

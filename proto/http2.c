@@ -165,7 +165,6 @@ static void submit_settings(struct http2 *http2)
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, config->max_streams },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, config->stream_window },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, config->max_fields_bytes },
-		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
 	};
 	nghttp2_settings_entry client[] = {
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
