@@ -11,88 +11,65 @@ enum {
 	STATUS = 16,
 };
 
-bool http2_field_is(const struct http2_field *field, const char *name)
-{
-	return strlen(name) == field->name_size && memcmp(field->name, name, field->name_size) == 0;
-}
+/* What each character may be part of. */
+enum {
+	NAME = 1,
+	METHOD_NAME = 2,
+	VALUE = 4,
+	VISIBLE = 8,
+	SCHEME_NAME = 16,
+	LETTER = 32,
+};
 
-bool http2_field_has(const struct http2_field *field, const char *value)
-{
-	return strlen(value) == field->value_size &&
-		memcmp(field->value, value, field->value_size) == 0;
-}
+#define SEEN (VALUE | VISIBLE)
+#define TOKEN (NAME | METHOD_NAME | VALUE | VISIBLE)
 
-static bool is_token_character(uint8_t c)
-{
-	/* Letters are checked by the caller: which case is allowed differs. */
-	return (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+-.^_`|~", c));
-}
+/* In the order of the characters. */
+static const uint8_t classes[256] = {
+	['\t'] = VALUE,
+	[' '] = VALUE,
+	['!'] = TOKEN,
+	['"'] = SEEN,
+	['#' ... '\''] = TOKEN,
+	['(' ... ')'] = SEEN,
+	['*'] = TOKEN,
+	['+'] = TOKEN | SCHEME_NAME,
+	[','] = SEEN,
+	['-' ... '.'] = TOKEN | SCHEME_NAME,
+	['/'] = SEEN,
+	['0' ... '9'] = TOKEN | SCHEME_NAME,
+	[':' ... '@'] = SEEN,
+	['A' ... 'Z'] = SEEN | METHOD_NAME | SCHEME_NAME | LETTER,
+	['[' ... ']'] = SEEN,
+	['^' ... '`'] = TOKEN,
+	['a' ... 'z'] = TOKEN | SCHEME_NAME | LETTER,
+	['{'] = SEEN,
+	['|'] = TOKEN,
+	['}'] = SEEN,
+	['~'] = TOKEN,
+	[0x80 ... 0xff] = SEEN,
+};
 
-static bool is_name(const char *name, size_t size)
+static bool is_all(const char *text, size_t size, uint8_t class)
 {
+	uint8_t common = 0xff;
 	size_t i;
 
 	for (i = 0; i < size; i++)
-		if (!(name[i] >= 'a' && name[i] <= 'z') && !is_token_character((uint8_t)name[i]))
-			return false;
-	return size > 0;
-}
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
+		common &= classes[(uint8_t)text[i]];
+	return common & class;
 }
 
 static bool is_value(const char *value, size_t size)
 {
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		uint8_t c = (uint8_t)value[i];
-
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return !size || (!is_blank(value[0]) && !is_blank(value[size - 1]));
-}
-
-static bool is_visible(const char *value, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++)
-		if ((uint8_t)value[i] <= ' ' || (uint8_t)value[i] == 0x7f)
-			return false;
-	return true;
-}
-
-static bool is_letter(uint8_t c)
-{
-	return (c | 32) >= 'a' && (c | 32) <= 'z';
-}
-
-static bool is_method(const char *value, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++)
-		if (!is_letter((uint8_t)value[i]) && !is_token_character((uint8_t)value[i]))
-			return false;
-	return size > 0;
+	return !size ||
+		(is_all(value, size, VALUE) && (classes[(uint8_t)value[0]] & VISIBLE) &&
+			(classes[(uint8_t)value[size - 1]] & VISIBLE));
 }
 
 static bool is_scheme(const char *value, size_t size)
 {
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		uint8_t c = (uint8_t)value[i];
-		bool is_other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-
-		if (!is_letter(c) && (i == 0 || !is_other))
-			return false;
-	}
-	return size > 0;
+	return size && is_all(value, size, SCHEME_NAME) && (classes[(uint8_t)value[0]] & LETTER);
 }
 
 static bool equals_ignoring_case(const struct http2_field *field, const char *value)
@@ -169,15 +146,15 @@ static bool take_pseudo(struct http2_message *message, const struct http2_field 
 	message->pseudo |= bit;
 	switch (bit) {
 	case AUTHORITY:
-		return is_visible(field->value, field->value_size);
+		return is_all(field->value, field->value_size, VISIBLE);
 	case METHOD:
 		message->is_connect = http2_field_has(field, "CONNECT");
 		message->is_options = http2_field_has(field, "OPTIONS");
-		return is_method(field->value, field->value_size);
+		return field->value_size && is_all(field->value, field->value_size, METHOD_NAME);
 	case PATH:
 		message->is_asterisk = http2_field_has(field, "*");
 		return field->value_size && (field->value[0] == '/' || message->is_asterisk) &&
-			is_visible(field->value, field->value_size);
+			is_all(field->value, field->value_size, VISIBLE);
 	case SCHEME:
 		return is_scheme(field->value, field->value_size);
 	default:
@@ -207,7 +184,8 @@ bool http2_message_add(struct http2_message *message, const struct http2_field *
 	if (field->name_size && field->name[0] == ':')
 		return take_pseudo(message, field);
 	message->has_regular = true;
-	if (!is_name(field->name, field->name_size) || !is_value(field->value, field->value_size))
+	if (!field->name_size || !is_all(field->name, field->name_size, NAME) ||
+		!is_value(field->value, field->value_size))
 		return false;
 	switch (field->name[0]) {
 	case 'c':

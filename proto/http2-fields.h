@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Neither text need end in a NUL. */
 struct http2_field {
@@ -23,8 +24,17 @@ struct http2_field {
 		.value_size = sizeof(v) - 1, .is_static = true                                     \
 	}
 
-bool http2_field_is(const struct http2_field *field, const char *name);
-bool http2_field_has(const struct http2_field *field, const char *value);
+/* Inline, so that the lengths of literals are constants. */
+static inline bool http2_field_is(const struct http2_field *field, const char *name)
+{
+	return strlen(name) == field->name_size && memcmp(field->name, name, field->name_size) == 0;
+}
+
+static inline bool http2_field_has(const struct http2_field *field, const char *value)
+{
+	return strlen(value) == field->value_size &&
+		memcmp(field->value, value, field->value_size) == 0;
+}
 
 /* Which fields a block of headers must and must not have. */
 enum http2_block {
