@@ -39,12 +39,10 @@ static bool check_prefix(struct grpc_call *call)
 	return true;
 }
 
-static bool begin_part(struct grpc_call *call)
+static bool begin_part(struct grpc_call *call, size_t size)
 {
-	size_t size = get_size(call->prefix);
-
 	if (call->grpc->assembling + size <= call->grpc->config.max_assembling)
-		call->part = malloc(size);
+		call->part = malloc(size ? size : 1);
 	if (!call->part) {
 		grpc_call_refuse(call, GRPC_RESOURCE_EXHAUSTED,
 			"too many large messages at a time on this connection");
@@ -56,30 +54,27 @@ static bool begin_part(struct grpc_call *call)
 	return true;
 }
 
-static uint8_t *steal_part(struct grpc_call *call)
+static void free_part(struct grpc_call *call)
 {
 	call->grpc->assembling -= call->part_size;
 	call->part_size = call->part_filled = 0;
-	return STEAL(call->part);
+	free(STEAL(call->part));
 }
 
-/* @is_borrowed: lies in the input; else it is @call's part. */
-static void complete(struct grpc_call *call, const uint8_t *data, size_t size, bool is_borrowed)
+static void complete(struct grpc_call *call, const uint8_t *data, size_t size)
 {
-	_cleanup_free_ uint8_t *owned = is_borrowed ? NULL : steal_part(call);
-
 	call->prefix_filled = 0;
 	call->has_message = true;
-	if (!call->is_unary) {
-		if (call->callbacks && call->callbacks->on_message)
-			call->callbacks->on_message(call, data, size);
+	if (call->is_unary) {
+		call->message = data;
+		call->message_size = size;
+		if (data != call->part)
+			list_add(&call->grpc->borrowing, &call->borrowing);
 		return;
 	}
-	call->message = data;
-	call->message_size = size;
-	if (is_borrowed)
-		list_add(&call->grpc->borrowing, &call->borrowing);
-	STEAL(owned);
+	if (call->callbacks && call->callbacks->on_message)
+		call->callbacks->on_message(call, data, size);
+	free_part(call);
 }
 
 void grpc_input_add(struct grpc_call *call, const uint8_t *data, size_t size)
@@ -97,12 +92,12 @@ void grpc_input_add(struct grpc_call *call, const uint8_t *data, size_t size)
 		}
 		wanted = get_size(call->prefix);
 		if (!call->part && size >= wanted) {
-			complete(call, data, wanted, true);
+			complete(call, data, wanted);
 			data += wanted;
 			size -= wanted;
 			continue;
 		}
-		if (!call->part && !begin_part(call))
+		if (!call->part && !begin_part(call, wanted))
 			return;
 		n = wanted - call->part_filled < size ? wanted - call->part_filled : size;
 		memcpy(call->part + call->part_filled, data, n);
@@ -110,7 +105,7 @@ void grpc_input_add(struct grpc_call *call, const uint8_t *data, size_t size)
 		data += n;
 		size -= n;
 		if (call->part_filled == wanted)
-			complete(call, call->part, wanted, false);
+			complete(call, call->part, wanted);
 	}
 }
 
@@ -122,28 +117,35 @@ bool grpc_input_end(struct grpc_call *call)
 	return false;
 }
 
+void grpc_input_deliver(struct grpc_call *call)
+{
+	if (!call->has_message) {
+		grpc_call_refuse(call, GRPC_INTERNAL, "no request message");
+		return;
+	}
+	list_remove(&call->borrowing);
+	if (call->callbacks->on_message)
+		call->callbacks->on_message(call, call->message, call->message_size);
+	call->message = NULL;
+	free_part(call);
+}
+
 void grpc_input_keep(struct grpc *grpc)
 {
 	struct list *link;
 
 	while ((link = list_pop(&grpc->borrowing))) {
 		struct grpc_call *call = container_of(link, struct grpc_call, borrowing);
-		uint8_t *copy = malloc(call->message_size + 1);
 
-		if (!copy)
-			abort();
-		memcpy(copy, call->message, call->message_size);
-		call->message = copy;
+		if (!begin_part(call, call->message_size))
+			continue;
+		memcpy(call->part, call->message, call->message_size);
+		call->message = call->part;
 	}
 }
 
 void grpc_input_deinit(struct grpc_call *call)
 {
-	if (call->part)
-		free(steal_part(call));
-	if (list_is_linked(&call->borrowing))
-		list_remove(&call->borrowing);
-	else
-		free((void *)call->message);
-	call->message = NULL;
+	list_remove(&call->borrowing);
+	free_part(call);
 }

@@ -34,6 +34,8 @@ void grpc_client_give_up(struct grpc_call *call, enum grpc_code code, const char
 void grpc_input_add(struct grpc_call *call, const uint8_t *data, size_t size);
 /* The last of it has come. False: in the middle of a message, and the call was refused. */
 bool grpc_input_end(struct grpc_call *call);
+/* A unary request has come wholly: its message goes to the user. */
+void grpc_input_deliver(struct grpc_call *call);
 /* The input is about to go away. */
 void grpc_input_keep(struct grpc *grpc);
 void grpc_input_deinit(struct grpc_call *call);

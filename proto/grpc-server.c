@@ -37,15 +37,16 @@ static void keep_metadata(struct grpc *grpc, const struct http2_field *field)
 
 const char *grpc_get_metadata(const struct grpc_call *call, const char *name)
 {
-	const char *at = (const char *)call->grpc->metadata.data;
-	const char *end = at + call->grpc->metadata.size;
+	const struct buffer *all = &call->grpc->metadata;
+	size_t at = 0;
 
-	while (at < end) {
-		const char *value = at + strlen(at) + 1;
+	while (at < all->size) {
+		const char *here = (const char *)all->data + at;
+		const char *value = here + strlen(here) + 1;
 
-		if (strcmp(at, name) == 0)
+		if (strcmp(here, name) == 0)
 			return value;
-		at = value + strlen(value) + 1;
+		at = (size_t)(value + strlen(value) + 1 - (const char *)all->data);
 	}
 	return NULL;
 }
@@ -76,7 +77,7 @@ static void on_field(struct http2_stream *stream, const struct http2_field *fiel
 {
 	struct grpc_call *call = grpc_call_of(stream);
 
-	if (call->is_begun)
+	if (stream->incoming.block != HTTP2_REQUEST)
 		return;
 	if (field->name[0] == ':') {
 		if (http2_field_is(field, ":path"))
@@ -154,35 +155,17 @@ static void on_data(struct http2_stream *stream, const uint8_t *data, size_t siz
 		grpc_input_add(call, data, size);
 }
 
-static void deliver_unary(struct grpc_call *call)
-{
-	const uint8_t *message = call->message;
-	_cleanup_free_ void *owned = NULL;
-
-	if (!call->has_message) {
-		grpc_call_refuse(call, GRPC_INTERNAL, "no request message");
-		return;
-	}
-	if (list_is_linked(&call->borrowing))
-		list_remove(&call->borrowing);
-	else
-		owned = (void *)message;
-	call->message = NULL;
-	if (call->callbacks->on_message)
-		call->callbacks->on_message(call, message, call->message_size);
-}
-
 static void on_end(struct http2_stream *stream)
 {
 	struct grpc_call *call = grpc_call_of(stream);
 
-	if (!is_for_us(call))
+	if (!call->is_begun && !call->is_ended)
 		answer_http(call);
 	if (call->is_ended || !grpc_input_end(call))
 		return;
 	call->is_half_closed = true;
 	if (call->is_unary)
-		deliver_unary(call);
+		grpc_input_deliver(call);
 	if (!call->is_ended && call->callbacks->on_half_close)
 		call->callbacks->on_half_close(call);
 }

@@ -38,7 +38,7 @@ struct grpc_call_callbacks {
 	void (*on_message)(struct grpc_call *call, const uint8_t *data, size_t size);
 	/* Server: the client has sent its last message. */
 	void (*on_half_close)(struct grpc_call *call);
-	/* Half of what was queued for this call has left. */
+	/* What is queued for this call fell below 64 KiB, from above. */
 	void (*on_drained)(struct grpc_call *call);
 
 	/* Server, last: the kernel took everything, the status included. */
@@ -70,9 +70,9 @@ struct grpc_call {
 
 	/* private */
 	struct list borrowing; /* grpc.borrowing: message points into the input */
-	const uint8_t *message; /* complete, waiting; owned unless borrowing */
+	const uint8_t *message; /* unary, complete; in the input or the part */
 	size_t message_size;
-	uint8_t *part; /* owned; a message of which a part has come */
+	uint8_t *part; /* owned; a message of which only a part has come at a time */
 	size_t part_size, part_filled;
 	uint8_t prefix[GRPC_PREFIX_SIZE], prefix_filled;
 	bool is_begun, has_headers, has_message, is_half_closed;
@@ -85,7 +85,7 @@ struct grpc_call {
 struct grpc_config {
 	/* 0: the default, in brackets. */
 	size_t max_message; /* of one message [16 MiB] */
-	size_t max_assembling; /* of messages of which a part has come [64 MiB] */
+	size_t max_assembling; /* of all messages that have not come wholly [64 MiB] */
 	size_t max_queued; /* that waits for the peer; then new calls are refused [64 MiB] */
 	uint32_t max_calls; /* at a time [128] */
 	/* Server: a call has begun. Sets call->callbacks, or ends the call, else

@@ -224,7 +224,8 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	size_t before = stream->output_queued;
 
 	buffer_append(&http2->out, header, 9);
-	buffer_append(&http2->out, stream->output.data + stream->output_sent, size);
+	if (size)
+		buffer_append(&http2->out, stream->output.data + stream->output_sent, size);
 	http2->total += 9 + size;
 	http2->queued -= size;
 	stream->output_queued -= size;

@@ -104,7 +104,7 @@ size_t http2_pull(struct http2 *http2, const uint8_t **ret)
 	http2->is_inside = true;
 	fill(http2);
 	http2->is_inside = http2->is_awake = false;
-	*ret = http2->out.data + http2->out_taken;
+	*ret = http2->out.data ? http2->out.data + http2->out_taken : NULL;
 	return http2_pending(http2);
 }
 
@@ -140,6 +140,7 @@ int http2_receive(struct http2 *http2, const uint8_t *data, size_t size, struct 
 
 	if (http2->is_dead || !nghttp2_session_want_read(http2->session))
 		return 0;
+	http2->words[0] = 0;
 	http2->is_inside = true;
 	n = nghttp2_session_mem_recv(http2->session, data, size);
 	http2->is_inside = false;

@@ -70,7 +70,7 @@ struct http2_handler {
 	void (*on_data)(struct http2_stream *stream, const uint8_t *data, size_t size);
 	/* The peer has sent all. */
 	void (*on_end)(struct http2_stream *stream);
-	/* Half of what waited for sending is gone. */
+	/* What is queued on the stream fell below 64 KiB, from above. */
 	void (*on_drained)(struct http2_stream *stream);
 	/* The last one for each stream, exactly once; the owner may free it.
 	 * @is_delivered: all was sent and the kernel took it. (A client is

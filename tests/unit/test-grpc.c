@@ -461,3 +461,65 @@ Test(grpc, thousands_of_cancelled_calls_end_the_connection)
 	cr_expect_lt(i, 1000);
 	cr_expect(grpc_is_over(pair->server));
 }
+
+Test(grpc, large_requests_that_do_not_end_have_a_limit_together)
+{
+	_cleanup_(pair_freep) struct pair *pair = pair_new();
+	struct outcome outcomes[6] = { 0 };
+	size_t size = 15 << 20;
+	char *bytes = alloc0(size, 1);
+	struct grpc_call *calls[6];
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		calls[i] = begin(pair, "/t.T/Echo", GRPC_NO_TIMEOUT, &outcomes[i]);
+		grpc_call_send(calls[i], bytes, size);
+		run(pair);
+	}
+	free(bytes);
+	cr_expect_eq(outcomes[3].ends, 0);
+	cr_expect_eq(outcomes[4].code, GRPC_RESOURCE_EXHAUSTED);
+	cr_expect_eq(outcomes[5].code, GRPC_RESOURCE_EXHAUSTED);
+	cr_expect_eq(pair->messages, 0);
+	for (i = 0; i < 4; i++)
+		grpc_call_half_close(calls[i]);
+	run(pair);
+	cr_expect_eq(outcomes[0].bytes, size);
+	cr_expect_eq(outcomes[3].bytes, size);
+	ask(pair, "/t.T/Echo", "again", &outcomes[5]);
+	run(pair);
+	cr_expect_str_eq(outcomes[5].text, "again");
+}
+
+Test(grpc, an_answer_over_the_clients_limit_is_its_failure)
+{
+	_cleanup_(pair_freep) struct pair *pair = pair_new();
+	struct grpc_config config = { .max_message = 1 << 20 };
+	struct outcome outcome = { 0 };
+
+	grpc_free(pair->client);
+	pair->client = grpc_client_new(&config, "/run/x.sock");
+	ask(pair, "/t.T/Much", "x", &outcome);
+	run(pair);
+	cr_expect_eq(outcome.ends, 1);
+	cr_expect_eq(outcome.code, GRPC_RESOURCE_EXHAUSTED);
+	cr_expect_eq(outcome.messages, 0);
+	cr_expect_eq(pair->cancelled, 1);
+}
+
+Test(grpc, calls_still_open_at_the_end_get_their_last_callback)
+{
+	struct pair *pair = pair_new();
+	struct outcome outcomes[2] = { 0 };
+
+	ask(pair, "/t.T/Wait", "x", &outcomes[0]);
+	run(pair);
+	grpc_call_cancel(ask(pair, "/t.T/Wait", "x", &outcomes[1]));
+	pair->client = grpc_free(pair->client);
+	cr_expect_eq(outcomes[0].code, GRPC_UNAVAILABLE);
+	cr_expect_eq(outcomes[1].ends, 1);
+	cr_expect_eq(outcomes[1].code, GRPC_CANCELLED);
+	pair->server = grpc_free(pair->server);
+	cr_expect_eq(pair->cancelled, 1);
+	free(pair);
+}
