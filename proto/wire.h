@@ -31,7 +31,7 @@ struct wire_field {
 
 static inline struct wire wire_from(const uint8_t *data, size_t size)
 {
-	return (struct wire){ .at = data, .end = data + size };
+	return (struct wire){ .at = data, .end = size ? data + size : data };
 }
 
 /* False at the end, and at what is no field: then wire->is_malformed. */
