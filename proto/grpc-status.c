@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "base/util.h"
 #include "proto/grpc.h"
-#include "proto/wire.h"
+#include "proto/protobuf.h"
 
 #define MAX_MESSAGE 1024
 #define MAX_DETAILS 3072
@@ -184,14 +184,14 @@ static void put_error_info(const struct grpc_result *result, bool has_metadata, 
 {
 	const char *const *text;
 
-	wire_put_text(info, ERROR_INFO_REASON, result->reason);
-	wire_put_text(info, ERROR_INFO_DOMAIN, ERROR_DOMAIN);
+	protobuf_put_text(info, ERROR_INFO_REASON, result->reason);
+	protobuf_put_text(info, ERROR_INFO_DOMAIN, ERROR_DOMAIN);
 	for (text = result->metadata; has_metadata && text && text[0] && text[1]; text += 2) {
 		_cleanup_buffer_ struct buffer entry = { 0 };
 
-		wire_put_text(&entry, ENTRY_KEY, text[0]);
-		wire_put_text(&entry, ENTRY_VALUE, text[1]);
-		wire_put_bytes(info, ERROR_INFO_METADATA, entry.data, entry.size);
+		protobuf_put_text(&entry, ENTRY_KEY, text[0]);
+		protobuf_put_text(&entry, ENTRY_VALUE, text[1]);
+		protobuf_put_bytes(info, ERROR_INFO_METADATA, entry.data, entry.size);
 	}
 }
 
@@ -201,11 +201,11 @@ static void put_status(const struct grpc_result *result, bool has_metadata, stru
 	const char *message = result->message ? result->message : "";
 
 	put_error_info(result, has_metadata, &info);
-	wire_put_text(&any, ANY_TYPE_URL, ERROR_INFO_URL);
-	wire_put_bytes(&any, ANY_VALUE, info.data, info.size);
-	wire_put_varint(status, STATUS_CODE, (uint64_t)result->code);
-	wire_put_bytes(status, STATUS_MESSAGE, message, message_size(message));
-	wire_put_bytes(status, STATUS_DETAILS, any.data, any.size);
+	protobuf_put_text(&any, ANY_TYPE_URL, ERROR_INFO_URL);
+	protobuf_put_bytes(&any, ANY_VALUE, info.data, info.size);
+	protobuf_put_varint(status, STATUS_CODE, (uint64_t)result->code);
+	protobuf_put_bytes(status, STATUS_MESSAGE, message, message_size(message));
+	protobuf_put_bytes(status, STATUS_DETAILS, any.data, any.size);
 }
 
 void grpc_details_encode(const struct grpc_result *result, struct buffer *ret)
@@ -220,7 +220,7 @@ void grpc_details_encode(const struct grpc_result *result, struct buffer *ret)
 	encode_base64(status.data, status.size, ret);
 }
 
-static char *copy_text(const struct wire_field *field)
+static char *copy_text(const struct protobuf_field *field)
 {
 	char *text = alloc0(field->size + 1, 1);
 
@@ -230,21 +230,21 @@ static char *copy_text(const struct wire_field *field)
 }
 
 /* The last field with this number; NULL data when there is none. */
-static int find_bytes(const struct wire_field *in, uint32_t number, struct wire_field *ret)
+static int find_bytes(const struct protobuf_field *in, uint32_t number, struct protobuf_field *ret)
 {
-	struct wire wire = wire_from(in->data, in->size);
-	struct wire_field field;
+	struct protobuf bytes = protobuf_from(in->data, in->size);
+	struct protobuf_field field;
 
-	*ret = (struct wire_field){ 0 };
-	while (wire_next(&wire, &field))
-		if (field.number == number && field.type == WIRE_BYTES)
+	*ret = (struct protobuf_field){ 0 };
+	while (protobuf_next(&bytes, &field))
+		if (field.number == number && field.type == PROTOBUF_BYTES)
 			*ret = field;
-	return wire.is_malformed ? -EBADMSG : 0;
+	return bytes.is_malformed ? -EBADMSG : 0;
 }
 
-static int get_entry(const struct wire_field *in, char **ret)
+static int get_entry(const struct protobuf_field *in, char **ret)
 {
-	struct wire_field key, value;
+	struct protobuf_field key, value;
 
 	if (find_bytes(in, ENTRY_KEY, &key) || find_bytes(in, ENTRY_VALUE, &value))
 		return -EBADMSG;
@@ -253,16 +253,16 @@ static int get_entry(const struct wire_field *in, char **ret)
 	return 0;
 }
 
-static int get_error_info(const struct wire_field *info, struct grpc_result *result)
+static int get_error_info(const struct protobuf_field *info, struct grpc_result *result)
 {
-	struct wire wire = wire_from(info->data, info->size);
-	struct wire_field field;
+	struct protobuf bytes = protobuf_from(info->data, info->size);
+	struct protobuf_field field;
 	char **metadata = new0_array(char *, 2 * MAX_METADATA + 1);
 	size_t n = 0;
 
 	result->metadata = (const char *const *)metadata;
-	while (wire_next(&wire, &field)) {
-		if (field.type != WIRE_BYTES)
+	while (protobuf_next(&bytes, &field)) {
+		if (field.type != PROTOBUF_BYTES)
 			continue;
 		if (field.number == ERROR_INFO_REASON && !result->reason)
 			result->reason = copy_text(&field);
@@ -270,22 +270,22 @@ static int get_error_info(const struct wire_field *info, struct grpc_result *res
 			get_entry(&field, metadata + 2 * n) == 0)
 			n++;
 	}
-	return wire.is_malformed ? -EBADMSG : 0;
+	return bytes.is_malformed ? -EBADMSG : 0;
 }
 
 int grpc_details_decode(const char *text, size_t size, struct grpc_result *result)
 {
 	_cleanup_buffer_ struct buffer status = { 0 };
-	struct wire_field field, type, value;
-	struct wire wire;
+	struct protobuf_field field, type, value;
+	struct protobuf bytes;
 	int r;
 
 	r = decode_base64(text, size, &status);
 	if (r)
 		return r;
-	wire = wire_from(status.data, status.size);
-	while (wire_next(&wire, &field)) {
-		if (field.number != STATUS_DETAILS || field.type != WIRE_BYTES)
+	bytes = protobuf_from(status.data, status.size);
+	while (protobuf_next(&bytes, &field)) {
+		if (field.number != STATUS_DETAILS || field.type != PROTOBUF_BYTES)
 			continue;
 		if (find_bytes(&field, ANY_TYPE_URL, &type) ||
 			find_bytes(&field, ANY_VALUE, &value))
@@ -297,7 +297,7 @@ int grpc_details_decode(const char *text, size_t size, struct grpc_result *resul
 				return r;
 		}
 	}
-	return wire.is_malformed ? -EBADMSG : 0;
+	return bytes.is_malformed ? -EBADMSG : 0;
 }
 
 /* Microseconds in each unit; nanoseconds are the exception. */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/utf8.h"
-#include "proto/wire.h"
+#include "proto/protobuf.h"
 
 /* What one message may take when unpacked. */
 #define MAX_MEMORY (128UL << 20)
@@ -44,7 +44,8 @@ static int wrong(struct error *err, const struct place *place, const char *words
 	return fail(err, -EINVAL, "REQUEST_INVALID", "%s: %s", text, words);
 }
 
-static int check_text(const struct wire_field *field, const struct place *place, struct error *err)
+static int check_text(
+	const struct protobuf_field *field, const struct place *place, struct error *err)
 {
 	if (field->size && memchr(field->data, 0, field->size))
 		return wrong(err, place, "holds a NUL");
@@ -53,19 +54,19 @@ static int check_text(const struct wire_field *field, const struct place *place,
 	return 0;
 }
 
-static int check(const ProtobufCMessageDescriptor *descriptor, struct wire wire,
+static int check(const ProtobufCMessageDescriptor *descriptor, struct protobuf bytes,
 	const struct place *place, struct error *err)
 {
 	const ProtobufCFieldDescriptor *known;
-	struct wire_field field;
+	struct protobuf_field field;
 	int r;
 
 	if (place->depth > MESSAGE_MAX_DEPTH)
 		return wrong(err, place, "nested too deeply");
-	while (wire_next(&wire, &field)) {
+	while (protobuf_next(&bytes, &field)) {
 		struct place here = { .outer = place, .depth = place->depth + 1 };
 
-		if (field.type != WIRE_BYTES)
+		if (field.type != PROTOBUF_BYTES)
 			continue;
 		known = protobuf_c_message_descriptor_get_field(descriptor, field.number);
 		if (!known)
@@ -75,11 +76,12 @@ static int check(const ProtobufCMessageDescriptor *descriptor, struct wire wire,
 		if (known->type == PROTOBUF_C_TYPE_STRING)
 			r = check_text(&field, &here, err);
 		else if (known->type == PROTOBUF_C_TYPE_MESSAGE)
-			r = check(known->descriptor, wire_from(field.data, field.size), &here, err);
+			r = check(known->descriptor, protobuf_from(field.data, field.size), &here,
+				err);
 		if (r)
 			return r;
 	}
-	return wire.is_malformed ? wrong(err, place, "truncated or malformed") : 0;
+	return bytes.is_malformed ? wrong(err, place, "truncated or malformed") : 0;
 }
 
 /* Not freeing what is freed again is good enough: unpacking hardly frees. */
@@ -113,7 +115,7 @@ int message_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *
 
 	if (!size)
 		data = (const uint8_t *)"";
-	r = check(descriptor, wire_from(data, size), &place, err);
+	r = check(descriptor, protobuf_from(data, size), &place, err);
 	if (r)
 		return r;
 	message = protobuf_c_message_unpack(descriptor, &allocator, size, data);

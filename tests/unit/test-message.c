@@ -2,7 +2,7 @@
 #include <errno.h>
 #include "base/util.h"
 #include "proto/message.h"
-#include "proto/wire.h"
+#include "proto/protobuf.h"
 #include "pyenvd.pb-c.h"
 
 #define REQUEST (&pyenvd__v1__create_environment_request__descriptor)
@@ -67,7 +67,7 @@ Test(message, a_string_that_is_not_utf8_is_named)
 	_cleanup_buffer_ struct buffer bytes = { 0 };
 	struct error err = { 0 };
 
-	wire_put_bytes(&bytes, LABEL, "a\xff", 2);
+	protobuf_put_bytes(&bytes, LABEL, "a\xff", 2);
 	cr_expect_eq(unpack(&bytes, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "label: not UTF-8");
 	cr_expect_str_eq(err.reason, "REQUEST_INVALID");
@@ -78,14 +78,14 @@ Test(message, a_nul_is_found_at_any_depth)
 	_cleanup_buffer_ struct buffer archive = { 0 }, entry = { 0 }, bytes = { 0 }, other = { 0 };
 	struct error err = { 0 };
 
-	wire_put_bytes(&archive, ARCHIVE_PATH, "/a\0b", 4);
-	wire_put_bytes(&bytes, ARCHIVES, archive.data, archive.size);
+	protobuf_put_bytes(&archive, ARCHIVE_PATH, "/a\0b", 4);
+	protobuf_put_bytes(&bytes, ARCHIVES, archive.data, archive.size);
 	cr_expect_eq(unpack(&bytes, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "archives.path: holds a NUL");
 
-	wire_put_text(&entry, 1, "name");
-	wire_put_bytes(&entry, 2, "\xc0\x80", 2);
-	wire_put_bytes(&other, VARIABLES, entry.data, entry.size);
+	protobuf_put_text(&entry, 1, "name");
+	protobuf_put_bytes(&entry, 2, "\xc0\x80", 2);
+	protobuf_put_bytes(&other, VARIABLES, entry.data, entry.size);
 	cr_expect_eq(unpack(&other, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "variables.value: not UTF-8");
 }
@@ -96,8 +96,8 @@ Test(message, truncation_is_found_at_every_byte)
 	struct error err = { 0 };
 	size_t size;
 
-	wire_put_text(&archive, ARCHIVE_PATH, "/a");
-	wire_put_bytes(&bytes, ARCHIVES, archive.data, archive.size);
+	protobuf_put_text(&archive, ARCHIVE_PATH, "/a");
+	protobuf_put_bytes(&bytes, ARCHIVES, archive.data, archive.size);
 	for (size = bytes.size - 1; size; size--) {
 		struct buffer part = { .data = bytes.data, .size = size };
 
@@ -112,8 +112,8 @@ Test(message, fields_that_are_not_known_are_passed_over)
 {
 	_cleanup_buffer_ struct buffer bytes = { 0 };
 
-	wire_put_bytes(&bytes, 1000, "\xff\0", 2);
-	wire_put_varint(&bytes, 1001, 5);
+	protobuf_put_bytes(&bytes, 1000, "\xff\0", 2);
+	protobuf_put_varint(&bytes, 1001, 5);
 	cr_expect_eq(unpack(&bytes, NULL), 0);
 }
 
@@ -122,7 +122,7 @@ Test(message, a_field_of_the_wrong_type_is_no_message)
 	_cleanup_buffer_ struct buffer bytes = { 0 };
 	struct error err = { 0 };
 
-	wire_put_varint(&bytes, LABEL, 5);
+	protobuf_put_varint(&bytes, LABEL, 5);
 	cr_expect_eq(unpack(&bytes, &err), -EINVAL);
 	cr_expect_str_eq(err.reason, "REQUEST_INVALID");
 }
@@ -134,7 +134,7 @@ Test(message, many_empty_parts_do_not_eat_all_memory)
 	int i;
 
 	for (i = 0; i < 4 << 20; i++)
-		wire_put_bytes(&bytes, ARCHIVES, "", 0);
+		protobuf_put_bytes(&bytes, ARCHIVES, "", 0);
 	cr_expect_eq(unpack(&bytes, &err), -EINVAL);
 	cr_expect_str_eq(err.reason, "REQUEST_INVALID");
 }
@@ -186,7 +186,7 @@ static int unpack_nested(int depth, struct error *err)
 	for (i = 0; i < depth; i++) {
 		_cleanup_buffer_ struct buffer inner = STEAL(bytes);
 
-		wire_put_bytes(&bytes, 1, inner.data, inner.size);
+		protobuf_put_bytes(&bytes, 1, inner.data, inner.size);
 	}
 	r = message_unpack(&nest_descriptor, bytes.data, bytes.size, &message, err);
 	message_free(message);
