@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void set(struct error *err, int r, const char *reason, const char *format, va_list args)
+static void _printf_(4, 0)
+	set(struct error *err, int r, const char *reason, const char *format, va_list args)
 {
 	err->r = r;
 	snprintf(err->reason, sizeof(err->reason), "%s", reason ? reason : "");

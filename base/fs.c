@@ -26,12 +26,6 @@ int fs_open_directory(int dir, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int fs_open_beneath(int dir, const char *path)
-{
-	return fs_openat2(dir, path, O_RDONLY | O_DIRECTORY, 0,
-		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-}
-
 int fs_make_directory(int dir, const char *path, mode_t mode)
 {
 	struct stat st;

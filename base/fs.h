@@ -16,9 +16,6 @@ int fs_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resol
 /* Opens a directory for use as a starting point, never through a link at the end. */
 int fs_open_directory(int dir, const char *path);
 
-/* A directory some components below @dir, through no link at all. */
-int fs_open_beneath(int dir, const char *path);
-
 /* mkdir that is content with a directory being there. */
 int fs_make_directory(int dir, const char *path, mode_t mode);
 /* With all missing parents; absolute path; new ones get @mode. */
