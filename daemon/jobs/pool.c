@@ -248,7 +248,8 @@ static int send_job(struct worker *worker, struct error *err)
 	size = MAX_PACKET;
 	setsockopt(worker->socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (sendmsg(worker->socket, &message, MSG_NOSIGNAL) < 0)
-		return fail_errno(err, -errno, "WORKER_DIED", "cannot hand a job to a worker");
+		return fail(err, -EIO, "WORKER_DIED", "cannot hand a job to a worker: %s",
+			strerror(errno));
 	return 0;
 }
 
@@ -273,8 +274,8 @@ static int spawn(struct pool *pool, int socket, pid_t *ret, struct error *err)
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	if (r)
-		return fail_errno(
-			err, -r, "WORKER_DIED", "cannot start the worker '%s'", pool->program);
+		return fail(err, -EIO, "WORKER_DIED", "cannot start the worker '%s': %s",
+			pool->program, strerror(r));
 	return 0;
 }
 
@@ -309,7 +310,8 @@ static int worker_start(struct worker *worker, struct error *err)
 	int pair[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return fail_errno(err, -errno, "WORKER_DIED", "cannot make a socket for a worker");
+		return fail(err, -EIO, "WORKER_DIED", "cannot make a socket for a worker: %s",
+			strerror(errno));
 	worker->socket = pair[0];
 	r = spawn(pool, pair[1], &worker->pid, err);
 	close(pair[1]);
@@ -317,7 +319,7 @@ static int worker_start(struct worker *worker, struct error *err)
 		return r;
 	worker->pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
 	if (worker->pidfd < 0) {
-		r = fail_errno(err, -errno, "WORKER_DIED", "cannot watch a worker");
+		r = fail(err, -EIO, "WORKER_DIED", "cannot watch a worker: %s", strerror(errno));
 		kill(worker->pid, SIGKILL);
 		waitpid(worker->pid, NULL, 0);
 		return r;

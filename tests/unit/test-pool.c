@@ -138,7 +138,7 @@ Test(pool, a_program_that_is_not_there_fails_the_job)
 	make_pool(1, 8, 60000);
 	pool_submit(pool, &task.job, NULL);
 	run();
-	cr_expect_eq(task.r, -ENOENT);
+	cr_expect_eq(task.r, -EIO);
 	cr_expect(strstr(task.err.text, "/nowhere/worker"));
 }
 

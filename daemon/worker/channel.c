@@ -1,0 +1,231 @@
+#include "daemon/worker/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MAX_PACKET (256 * 1024)
+
+struct channel {
+	int fd;
+};
+
+/* For the signal handler, which gets no pointer: written once, before any mapping. */
+static struct {
+	int fd;
+	size_t size;
+	uint8_t packet[2048];
+} shrunk;
+
+struct channel *channel_new(int fd)
+{
+	struct channel *channel = new0(struct channel);
+
+	channel->fd = fd;
+	return channel;
+}
+
+struct channel *channel_free(struct channel *channel)
+{
+	free(channel);
+	return NULL;
+}
+
+int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[CHANNEL_MAX_FDS],
+	struct error *err)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(CHANNEL_MAX_FDS * sizeof(int))];
+	} control;
+	_cleanup_free_ uint8_t *packet = malloc(MAX_PACKET);
+	struct iovec part = { packet, MAX_PACKET };
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	fds[0] = fds[1] = -1;
+	n = packet ? recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC) : -1;
+	if (n <= 0)
+		return fail_errno(err, n < 0 ? -errno : -EPIPE, NULL, "no job came");
+	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		return fail(err, -EMSGSIZE, NULL, "a job came that is too long");
+	c = CMSG_FIRSTHDR(&message);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	*ret = pyenvd__worker__job__unpack(NULL, (size_t)n, packet);
+	return *ret ? 0 : fail(err, -EBADMSG, NULL, "what came is no job");
+}
+
+static void *watch(void *data)
+{
+	struct channel *channel = data;
+	struct pollfd p = { .fd = channel->fd, .events = POLLRDHUP };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	_exit(EXIT_FAILURE);
+}
+
+int channel_watch(struct channel *channel, struct error *err)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&thread, NULL, watch, channel);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r)
+		return fail_errno(err, -r, NULL, "cannot start a thread");
+	pthread_detach(thread);
+	return 0;
+}
+
+void channel_send(struct channel *channel, const Pyenvd__Worker__Event *event)
+{
+	_cleanup_free_ uint8_t *packet = malloc(pyenvd__worker__event__get_packed_size(event) + 1);
+	size_t size;
+
+	if (!packet)
+		abort();
+	size = pyenvd__worker__event__pack(event, packet);
+	/* A daemon that is gone does not want to know; the watch ends this process. */
+	while (send(channel->fd, packet, size, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static size_t pack_failure(const struct error *err, uint8_t *packet, size_t room)
+{
+	Pyenvd__Worker__Failure failure = PYENVD__WORKER__FAILURE__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+
+	failure.error = -err->r;
+	failure.reason = (char *)err->reason;
+	failure.text = (char *)err->text;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_FAILURE;
+	event.failure = &failure;
+	if (pyenvd__worker__event__get_packed_size(&event) > room)
+		abort();
+	return pyenvd__worker__event__pack(&event, packet);
+}
+
+void channel_send_failure(struct channel *channel, const struct error *err)
+{
+	uint8_t packet[2048];
+	size_t size = pack_failure(err, packet, sizeof(packet));
+
+	while (send(channel->fd, packet, size, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+void channel_send_done(struct channel *channel)
+{
+	Pyenvd__Worker__Done done = PYENVD__WORKER__DONE__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_DONE;
+	event.done = &done;
+	channel_send(channel, &event);
+}
+
+static void on_bus_error(int signal)
+{
+	(void)!send(shrunk.fd, shrunk.packet, shrunk.size, MSG_NOSIGNAL);
+	_exit(EXIT_FAILURE);
+}
+
+void channel_prepare_shrunk(struct channel *channel, const char *path)
+{
+	struct sigaction action = { .sa_handler = on_bus_error };
+	struct error err;
+
+	fail(&err, -ESTALE, "SOURCE_CHANGED", "'%.600s' changed while it was being read", path);
+	shrunk.fd = channel->fd;
+	shrunk.size = pack_failure(&err, shrunk.packet, sizeof(shrunk.packet));
+	sigaction(SIGBUS, &action, NULL);
+}
+
+/* ---- reports */
+
+void channel_from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
+{
+	pyenvd__worker__file_identity__init(ret);
+	ret->dev = file->dev;
+	ret->ino = file->ino;
+	ret->size = file->size;
+	ret->mtime_ns = file->mtime_ns;
+	ret->ctime_ns = file->ctime_ns;
+}
+
+static void on_opened(void *data, const struct fs_identity *file)
+{
+	Pyenvd__Worker__Opened opened = PYENVD__WORKER__OPENED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	Pyenvd__Worker__FileIdentity identity;
+
+	channel_from_file(file, &identity);
+	opened.identity = &identity;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_OPENED;
+	event.opened = &opened;
+	channel_send(data, &event);
+}
+
+static void on_digested(
+	void *data, const struct fs_identity *file, const uint8_t sha256[SHA256_SIZE])
+{
+	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	Pyenvd__Worker__FileIdentity identity;
+
+	channel_from_file(file, &identity);
+	digested.identity = &identity;
+	digested.sha256.data = (uint8_t *)sha256;
+	digested.sha256.len = SHA256_SIZE;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_DIGESTED;
+	event.digested = &digested;
+	channel_send(data, &event);
+}
+
+static void on_progress(void *data, enum report_phase phase, uint64_t done_bytes,
+	uint64_t total_bytes, uint64_t done_entries)
+{
+	static const Pyenvd__Worker__Phase phases[] = {
+		[REPORT_DIGEST] = PYENVD__WORKER__PHASE__PHASE_DIGEST,
+		[REPORT_EXTRACT] = PYENVD__WORKER__PHASE__PHASE_EXTRACT,
+		[REPORT_BYTECODE] = PYENVD__WORKER__PHASE__PHASE_BYTECODE,
+		[REPORT_FINISH] = PYENVD__WORKER__PHASE__PHASE_FINISH,
+	};
+	Pyenvd__Worker__Progress progress = PYENVD__WORKER__PROGRESS__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+
+	progress.phase = phases[phase];
+	progress.done_bytes = done_bytes;
+	progress.total_bytes = total_bytes;
+	progress.done_entries = done_entries;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_PROGRESS;
+	event.progress = &progress;
+	channel_send(data, &event);
+}
+
+struct report *channel_report(struct channel *channel)
+{
+	const struct report_sink sink = {
+		.opened = on_opened,
+		.digested = on_digested,
+		.progress = on_progress,
+		.data = channel,
+	};
+
+	return report_new(&sink);
+}

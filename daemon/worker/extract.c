@@ -1,0 +1,261 @@
+/*
+ *	lock -> (copy) -> map -> tree/ from the source, its digest meanwhile in a thread of
+ *	its own -> links -> bytecode -> modes and times -> manifest -> who may enter
+ *
+ * The lock is on the layer's directory, through a descriptor of our own: it is gone when
+ * this process is, and not before, whoever else has the directory open.
+ */
+#include "daemon/worker/extract.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include "daemon/worker/digest.h"
+#include "daemon/worker/manifest.h"
+#include "daemon/worker/plain.h"
+#include "daemon/worker/tar.h"
+#include "daemon/worker/zip.h"
+
+/* ---- the digest, beside the extraction */
+
+struct hashing {
+	struct extract *extract;
+	pthread_t thread;
+	bool is_running;
+	int r;
+	struct error err;
+	uint8_t digest[SHA256_SIZE];
+};
+
+static void *hash(void *data)
+{
+	struct hashing *hashing = data;
+	struct extract *extract = hashing->extract;
+
+	hashing->r = digest_file(extract->source, hashing->digest, &hashing->err);
+	if (hashing->r == 0 && extract->hash)
+		report_digested(extract->report, &extract->source->identity, hashing->digest);
+	return NULL;
+}
+
+/* A digest that is known is computed again only where the content could have been
+ * changed in between without a trace: then it is the copy's, which cannot. */
+static bool wants_hash(const struct extract *extract)
+{
+	return extract->kind != EXTRACT_DIRECTORY &&
+		(extract->hash || (extract->expected_sha256 && extract->copy_first));
+}
+
+static int hashing_start(struct hashing *hashing, struct error *err)
+{
+	if (!wants_hash(hashing->extract))
+		return 0;
+	if (pthread_create(&hashing->thread, NULL, hash, hashing))
+		return fail(err, -EAGAIN, "INTERNAL_ERROR", "cannot start a thread");
+	hashing->is_running = true;
+	return 0;
+}
+
+static int hashing_end(struct hashing *hashing, struct error *err)
+{
+	const struct extract *extract = hashing->extract;
+
+	if (!hashing->is_running)
+		return 0;
+	pthread_join(hashing->thread, NULL);
+	hashing->is_running = false;
+	if (hashing->r) {
+		*err = hashing->err;
+		return hashing->r;
+	}
+	if (extract->expected_sha256 &&
+		memcmp(extract->expected_sha256, hashing->digest, SHA256_SIZE) != 0)
+		return fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' changed while it was being read",
+			extract->source->path);
+	return 0;
+}
+
+/* ---- the tree */
+
+static int extract_archive(
+	struct extract *extract, const struct archive_input *input, struct error *err)
+{
+	if (!input->source->size)
+		return fail(err, -EINVAL, "ARCHIVE_EMPTY", "'%s' is empty, and no archive",
+			input->source->path);
+	/* A gzip stream may well hold a zip's signature: what compresses comes first. */
+	extract->format = "zip";
+	if (zip_recognise(input->source) && memcmp(input->source->data, "\x1f\x8b", 2) != 0)
+		return zip_extract(input, err);
+	return tar_extract(input, &extract->format, err);
+}
+
+static int fill_tree(struct extract *extract, struct place *place, struct error *err)
+{
+	struct archive_input input = {
+		.source = extract->source,
+		.place = place,
+		.report = extract->report,
+		.threads = extract->threads ? extract->threads : 1,
+	};
+
+	switch (extract->kind) {
+	case EXTRACT_ARCHIVE:
+		return extract_archive(extract, &input, err);
+	case EXTRACT_FILE:
+		extract->format = "file";
+		return plain_copy_file(&input, extract->name, err);
+	case EXTRACT_DIRECTORY:
+		extract->format = "directory";
+		return plain_copy_directory(&input, extract->peer, extract->name, err);
+	}
+	abort();
+}
+
+static int make_bytecode(
+	struct extract *extract, struct place *place, int tree_fd, struct error *err)
+{
+	struct bytecode bytecode = {
+		.place = place,
+		.report = extract->report,
+		.directory = extract->directory,
+		.tree_fd = tree_fd,
+		.mode = extract->bytecode,
+		.threads = extract->threads ? extract->threads : 1,
+	};
+	int r;
+
+	if (extract->kind != EXTRACT_ARCHIVE)
+		return 0;
+	r = bytecode_make(&bytecode, err);
+	extract->compiled = bytecode.compiled;
+	memcpy(extract->note, bytecode.note, sizeof(extract->note));
+	return r;
+}
+
+static int make_tree(struct extract *extract, struct error *err)
+{
+	_cleanup_(place_freep) struct place *place = NULL;
+	_cleanup_close_ int tree_fd = -1;
+	int r;
+
+	if (mkdirat(extract->directory_fd, "tree", 0700))
+		return fail_errno(err, -errno, errno == ENOSPC ? "NO_SPACE" : NULL,
+			"cannot make '%s/tree'", extract->directory);
+	tree_fd = fs_open_directory(extract->directory_fd, "tree");
+	if (tree_fd < 0)
+		return fail_errno(err, tree_fd, NULL, "cannot open '%s/tree'", extract->directory);
+	extract->limits.source_bytes = extract->source->identity.size;
+	place = place_new(tree_fd, extract->source->path, &extract->limits);
+	r = fill_tree(extract, place, err);
+	if (r == 0)
+		r = place_finish_links(place, err);
+	if (r == 0)
+		r = make_bytecode(extract, place, tree_fd, err);
+	if (r)
+		return r;
+	report_phase(extract->report, REPORT_FINISH, place_get_bytes(place));
+	extract->bytes = place_get_bytes(place);
+	extract->entries = place_get_entries(place);
+	r = place_finish_directories(place, err);
+	return r ? r : manifest_write(extract->directory_fd, place, extract->header, err);
+}
+
+/* ---- who may enter */
+
+/* Owner and one user: read and search; nobody else anything. */
+static int allow_user(int fd, uid_t uid)
+{
+	struct {
+		struct posix_acl_xattr_header header;
+		struct posix_acl_xattr_entry entries[5];
+	} acl = {
+		.header = { .a_version = POSIX_ACL_XATTR_VERSION },
+		.entries = {
+			{ ACL_USER_OBJ, ACL_READ | ACL_EXECUTE, (uint32_t)ACL_UNDEFINED_ID },
+			{ ACL_USER, ACL_READ | ACL_EXECUTE, uid },
+			{ ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID },
+			{ ACL_MASK, ACL_READ | ACL_EXECUTE, (uint32_t)ACL_UNDEFINED_ID },
+			{ ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID },
+		},
+	};
+
+	return fsetxattr(fd, "system.posix_acl_access", &acl, sizeof(acl), 0) ? -errno : 0;
+}
+
+static int set_access(const struct extract *extract, struct error *err)
+{
+	mode_t mode = extract->access_all ? 0555 : 0500;
+	int r = 0;
+
+	if (fchmod(extract->directory_fd, mode))
+		return fail_errno(
+			err, -errno, NULL, "cannot set the mode of '%s'", extract->directory);
+	if (!extract->access_all && extract->access_uid != geteuid())
+		r = allow_user(extract->directory_fd, extract->access_uid);
+	if (r == -EOPNOTSUPP)
+		return fail(err, r, "INTERNAL_ERROR",
+			"the file system of '%s' has no access control lists: layers can only be "
+			"shared between all users there (sharing = all)",
+			extract->directory);
+	return r ? fail_errno(err, r, NULL, "cannot let uid %d into '%s'", (int)extract->access_uid,
+			   extract->directory)
+		 : 0;
+}
+
+/* ---- all of it */
+
+static int prepare(struct extract *extract, int *lock, struct error *err)
+{
+	int r = 0;
+
+	*lock = openat(extract->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*lock < 0 || flock(*lock, LOCK_EX))
+		return fail_errno(err, -errno, NULL, "cannot lock '%s'", extract->directory);
+	if (extract->kind == EXTRACT_DIRECTORY)
+		return 0;
+	if (extract->copy_first)
+		r = source_copy(extract->source, extract->directory_fd, err);
+	if (r == 0 && extract->source->identity.size)
+		r = source_map(extract->source, err);
+	return r;
+}
+
+int extract_run(struct extract *extract, struct error *err)
+{
+	struct hashing hashing = { .extract = extract };
+	_cleanup_close_ int lock = -1;
+	struct error late = { 0 };
+	int r, end;
+
+	r = prepare(extract, &lock, err);
+	if (r)
+		return r;
+	r = hashing_start(&hashing, err);
+	if (r)
+		return r;
+	r = make_tree(extract, err);
+	end = hashing_end(&hashing, &late);
+	if (r == 0 && end) {
+		*err = late;
+		r = end;
+	}
+	/* What looks damaged may only have changed under our eyes. */
+	if (extract->kind != EXTRACT_DIRECTORY && source_check(extract->source, &late)) {
+		*err = late;
+		r = late.r;
+	}
+	if (r == 0)
+		r = set_access(extract, err);
+	/* The lock lives as long as the process: a daemon that is told of the end of
+	 * this one finds it open. */
+	steal_fd(&lock);
+	return r;
+}

@@ -1,0 +1,326 @@
+/*
+ * pyenvd-worker: one blocking piece of work for the daemon, which starts it with one end
+ * of a socket as descriptor 3. See proto/worker.proto.
+ *
+ * Every job goes the same way: sources are opened as the client, while the capabilities
+ * for that are still there; then they are given up; then comes the work.
+ */
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "daemon/worker/channel.h"
+#include "daemon/worker/checkpoint.h"
+#include "daemon/worker/confine.h"
+#include "daemon/worker/copy-tree.h"
+#include "daemon/worker/digest.h"
+#include "daemon/worker/extract.h"
+#include "daemon/worker/locate.h"
+#include "daemon/worker/remove.h"
+
+#define CHANNEL_FD 3
+
+struct work {
+	struct channel *channel;
+	struct report *report;
+	const Pyenvd__Worker__Job *job;
+	struct identity peer; /* borrows the job's groups */
+	int fds[CHANNEL_MAX_FDS];
+};
+
+static struct fs_identity file_of(const Pyenvd__Worker__FileIdentity *file)
+{
+	if (!file)
+		return (struct fs_identity){ 0 };
+	return (struct fs_identity){
+		.dev = file->dev,
+		.ino = file->ino,
+		.size = file->size,
+		.mtime_ns = file->mtime_ns,
+		.ctime_ns = file->ctime_ns,
+	};
+}
+
+/* From here on the job needs nothing but what it has. The watch comes after: a thread
+ * keeps what its process has given up. */
+static int give_up_rights(struct work *work, struct error *err)
+{
+	int r = confine(err);
+
+	return r ? r : channel_watch(work->channel, err);
+}
+
+static int open_source(struct work *work, const Pyenvd__Worker__Source *from, bool may_be_directory,
+	struct source *source, struct error *err)
+{
+	struct fs_identity expected = file_of(from->expected);
+	int r;
+
+	channel_prepare_shrunk(work->channel, from->path);
+	r = source_open(source, from->path, &work->peer, &expected, may_be_directory, err);
+	if (r == 0)
+		report_opened(work->report, &source->identity);
+	return r;
+}
+
+static int run_locate(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Locate *job = work->job->locate;
+	Pyenvd__Worker__Located located = PYENVD__WORKER__LOCATED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	Pyenvd__Worker__FileIdentity identity;
+	struct worker_locate locate = {
+		.paths = job->paths,
+		.path_count = job->n_paths,
+		.executable = job->executable,
+		.peer = &work->peer,
+	};
+	int r;
+
+	r = worker_locate(&locate, err);
+	if (r)
+		return r;
+	channel_from_file(&locate.identity, &identity);
+	located.index = (uint32_t)locate.index;
+	located.identity = &identity;
+	located.is_directory = locate.is_directory;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_LOCATED;
+	event.located = &located;
+	channel_send(work->channel, &event);
+	return 0;
+}
+
+static int digest_source(
+	struct work *work, struct source *source, uint8_t digest[SHA256_SIZE], struct error *err)
+{
+	int r;
+
+	/* What is in a directory is opened one by one, as the client. */
+	if (source->is_directory) {
+		r = channel_watch(work->channel, err);
+		return r ? r : digest_directory(source, &work->peer, digest, err);
+	}
+	r = give_up_rights(work, err);
+	if (r == 0 && source->identity.size)
+		r = source_map(source, err);
+	return r ? r : digest_file(source, digest, err);
+}
+
+static int run_digest(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Digest *job = work->job->digest;
+	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	_cleanup_(source_close) struct source source = SOURCE_INIT;
+	Pyenvd__Worker__FileIdentity identity;
+	uint8_t digest[SHA256_SIZE];
+	int r;
+
+	r = open_source(work, job->source, job->may_be_directory, &source, err);
+	if (r == 0)
+		r = digest_source(work, &source, digest, err);
+	if (r)
+		return r;
+	channel_from_file(&source.identity, &identity);
+	digested.identity = &identity;
+	digested.sha256.data = digest;
+	digested.sha256.len = sizeof(digest);
+	digested.is_directory = source.is_directory;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_DIGESTED;
+	event.digested = &digested;
+	channel_send(work->channel, &event);
+	return 0;
+}
+
+static struct place_limits limits_of(const Pyenvd__Worker__Limits *limits)
+{
+	return (struct place_limits){
+		.max_bytes = limits->max_bytes,
+		.max_entries = limits->max_entries,
+		.max_depth = limits->max_depth,
+		.max_name = limits->max_name,
+		.max_ratio = limits->max_ratio,
+		.ratio_floor_bytes = limits->ratio_floor_bytes,
+		.reserve_bytes = limits->reserve_bytes,
+	};
+}
+
+static struct extract extract_of(struct work *work, struct source *source)
+{
+	static const enum extract_kind kinds[] = {
+		[PYENVD__WORKER__KIND__KIND_ARCHIVE] = EXTRACT_ARCHIVE,
+		[PYENVD__WORKER__KIND__KIND_FILE] = EXTRACT_FILE,
+		[PYENVD__WORKER__KIND__KIND_DIRECTORY] = EXTRACT_DIRECTORY,
+	};
+	static const enum bytecode_mode modes[] = {
+		[PYENVD__WORKER__COMPILE__COMPILE_VIRTUALENVS] = BYTECODE_VIRTUALENVS,
+		[PYENVD__WORKER__COMPILE__COMPILE_ALWAYS] = BYTECODE_ALWAYS,
+		[PYENVD__WORKER__COMPILE__COMPILE_NEVER] = BYTECODE_NEVER,
+	};
+	const Pyenvd__Worker__Extract *job = work->job->extract;
+
+	return (struct extract){
+		.source = source,
+		.peer = &work->peer,
+		.kind = kinds[job->kind],
+		.name = job->name,
+		.hash = job->hash,
+		.expected_sha256 = job->expected_sha256.len == SHA256_SIZE
+			? job->expected_sha256.data
+			: NULL,
+		.copy_first = job->copy_first,
+		.access_all = job->access_all,
+		.access_uid = job->access_uid,
+		.bytecode = modes[job->compile],
+		.limits = limits_of(job->limits),
+		.threads = job->threads,
+		.directory_fd = work->fds[0],
+		.directory = job->directory,
+		.header = job->header,
+		.report = work->report,
+	};
+}
+
+static int run_extract(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Extract *job = work->job->extract;
+	Pyenvd__Worker__Extracted extracted = PYENVD__WORKER__EXTRACTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	_cleanup_(source_close) struct source source = SOURCE_INIT;
+	bool is_directory = job->kind == PYENVD__WORKER__KIND__KIND_DIRECTORY;
+	struct extract extract;
+	int r;
+
+	r = open_source(work, job->source, is_directory, &source, err);
+	if (r == 0 && is_directory && !source.is_directory)
+		r = fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' is no directory any more",
+			source.path);
+	/* What is in a directory is opened one by one, as the client. */
+	if (r == 0)
+		r = is_directory ? channel_watch(work->channel, err) : give_up_rights(work, err);
+	if (r)
+		return r;
+	extract = extract_of(work, &source);
+	r = extract_run(&extract, err);
+	if (r)
+		return r;
+	extracted.bytes = extract.bytes;
+	extracted.entries = extract.entries;
+	extracted.format = (char *)extract.format;
+	extracted.compiled = extract.compiled;
+	extracted.note = extract.note;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_EXTRACTED;
+	event.extracted = &extracted;
+	channel_send(work->channel, &event);
+	return 0;
+}
+
+static int run_copy(struct work *work, struct error *err)
+{
+	int r = channel_watch(work->channel, err);
+
+	if (r == 0)
+		r = copy_tree(work->fds[0], work->fds[1], &work->peer, err);
+	if (r == 0)
+		channel_send_done(work->channel);
+	return r;
+}
+
+static int run_remove(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Remove *job = work->job->remove;
+	Pyenvd__Worker__Removed removed = PYENVD__WORKER__REMOVED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	struct remove_job remove = {
+		.parent_fd = work->fds[0],
+		.names = job->names,
+		.name_count = job->n_names,
+		.owner = job->as_peer ? &work->peer : NULL,
+		.are_layers = job->layers,
+		.threads = job->threads,
+	};
+	int r = job->as_peer ? channel_watch(work->channel, err) : give_up_rights(work, err);
+
+	if (r)
+		return r;
+	remove_run(&remove);
+	/* A packet has its limit; the first ones tell enough. */
+	removed.n_failures = remove.failure_count < 16 ? remove.failure_count : 16;
+	removed.failures = remove.failures;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_REMOVED;
+	event.removed = &removed;
+	channel_send(work->channel, &event);
+	return 0;
+}
+
+static int run_checkpoint(struct work *work, struct error *err)
+{
+	int r = give_up_rights(work, err);
+
+	if (r == 0)
+		r = checkpoint(work->job->checkpoint->path, err);
+	if (r == 0)
+		channel_send_done(work->channel);
+	return r;
+}
+
+static int run_sync(struct work *work, struct error *err)
+{
+	int r = give_up_rights(work, err);
+
+	if (r == 0 && syncfs(work->fds[0]))
+		r = fail_errno(err, -errno, NULL, "cannot make the disk durable");
+	if (r == 0)
+		channel_send_done(work->channel);
+	return r;
+}
+
+static int run(struct work *work, struct error *err)
+{
+	static int (*const runs[])(struct work *, struct error *) = {
+		[PYENVD__WORKER__JOB__JOB_LOCATE] = run_locate,
+		[PYENVD__WORKER__JOB__JOB_DIGEST] = run_digest,
+		[PYENVD__WORKER__JOB__JOB_EXTRACT] = run_extract,
+		[PYENVD__WORKER__JOB__JOB_REMOVE] = run_remove,
+		[PYENVD__WORKER__JOB__JOB_CHECKPOINT] = run_checkpoint,
+		[PYENVD__WORKER__JOB__JOB_SYNC] = run_sync,
+		[PYENVD__WORKER__JOB__JOB_COPY] = run_copy,
+	};
+	const Pyenvd__Worker__Job *job = work->job;
+
+	if (job->peer)
+		work->peer = (struct identity){
+			.uid = job->peer->uid,
+			.gid = job->peer->gid,
+			.group_count = job->peer->n_groups,
+			.groups = job->peer->groups,
+		};
+	if ((size_t)job->job_case >= ARRAY_SIZE(runs) || !runs[job->job_case])
+		return fail(err, -EBADMSG, NULL, "a job of a kind that is not known");
+	return runs[job->job_case](work, err);
+}
+
+int main(void)
+{
+	_cleanup_(channel_freep) struct channel *channel = channel_new(CHANNEL_FD);
+	_cleanup_(report_freep) struct report *report = channel_report(channel);
+	struct work work = { .channel = channel, .report = report };
+	Pyenvd__Worker__Job *job = NULL;
+	struct error err = { 0 };
+	int r;
+
+	/* Names in archives are bytes; libarchive wants UTF-8 to leave them alone. */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	umask(0);
+	r = confine_limits(&err);
+	if (r == 0)
+		r = channel_receive(channel, &job, work.fds, &err);
+	work.job = job;
+	if (r == 0)
+		r = run(&work, &err);
+	if (r)
+		channel_send_failure(channel, &err);
+	/* Not by return: threads may still run, and all that is owned dies with us. */
+	_exit(r ? EXIT_FAILURE : EXIT_SUCCESS);
+}

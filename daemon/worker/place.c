@@ -1,0 +1,670 @@
+/*
+ * All names that the archive gave, and all directories that they imply, are in one
+ * table, by their normal form: no leading "./", no empty components. So every
+ * contradiction is found when the second name comes, whatever the order: an entry
+ * beneath what is a link or a file, a file or link where a directory is.
+ *
+ * Files are created with O_EXCL, beneath the tree, through no link (openat2), with
+ * their final mode: the worker's umask is 0. No link exists while files are written.
+ */
+#include "daemon/worker/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#define HOW (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+#define MODE_FILE 0444
+#define MODE_EXECUTABLE 0555
+#define MODE_MAKING 0700
+#define MODE_DIRECTORY 0555
+
+struct place_entry {
+	struct map_node node; /* place.names; a compared file is not in it */
+	struct list link; /* place.links or place.compared, for those */
+	char *name, *target; /* owned */
+	enum place_type type;
+	bool is_executable, mode_unknown, is_implied;
+	int64_t mtime; /* -1: none was given */
+	uint64_t size;
+	uint8_t sha256[SHA256_SIZE];
+	struct place_entry *first; /* compared with that one */
+};
+
+struct place {
+	int tree_fd;
+	const char *source;
+	struct place_limits limits;
+	struct map names;
+	struct place_entry **entries; /* owned, all */
+	size_t count, allocated;
+	struct list symlinks, hardlinks, compared;
+	_Atomic uint64_t bytes;
+};
+
+static void entry_free(struct place_entry *entry)
+{
+	free(entry->name);
+	free(entry->target);
+	free(entry);
+}
+
+struct place *place_new(int tree_fd, const char *source, const struct place_limits *limits)
+{
+	struct place *place = new0(struct place);
+
+	place->tree_fd = tree_fd;
+	place->source = source;
+	place->limits = *limits;
+	list_init(&place->symlinks);
+	list_init(&place->hardlinks);
+	list_init(&place->compared);
+	return place;
+}
+
+struct place *place_free(struct place *place)
+{
+	size_t i;
+
+	if (!place)
+		return NULL;
+	for (i = 0; i < place->count; i++)
+		entry_free(place->entries[i]);
+	free(place->entries);
+	map_deinit(&place->names);
+	free(place);
+	return NULL;
+}
+
+static struct place_entry *find(const struct place *place, const char *name)
+{
+	struct map_node *node = map_find(&place->names, name);
+
+	return node ? container_of(node, struct place_entry, node) : NULL;
+}
+
+/* ---- limits */
+
+int place_check_total(struct place *place, uint64_t bytes, struct error *err)
+{
+	const struct place_limits *limits = &place->limits;
+	struct statvfs fs;
+
+	if (limits->max_bytes && bytes > limits->max_bytes)
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': more than %llu bytes when extracted (max_layer_bytes)",
+			place->source, (unsigned long long)limits->max_bytes);
+	if (limits->max_ratio && bytes > limits->ratio_floor_bytes &&
+		bytes / limits->max_ratio > limits->source_bytes)
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': %llu bytes out of %llu are more than %u times as many (max_ratio)",
+			place->source, (unsigned long long)bytes,
+			(unsigned long long)limits->source_bytes, limits->max_ratio);
+	if (fstatvfs(place->tree_fd, &fs) == 0) {
+		uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+		uint64_t written = atomic_load(&place->bytes);
+		uint64_t wanted = bytes > written ? bytes - written : 0;
+
+		if (room < wanted + limits->reserve_bytes)
+			return fail(err, -ENOSPC, "NO_SPACE",
+				"'%s': the disk has %llu bytes left, and %llu are wanted beside a "
+				"reserve of %llu",
+				place->source, (unsigned long long)room, (unsigned long long)wanted,
+				(unsigned long long)limits->reserve_bytes);
+	}
+	return 0;
+}
+
+/* Counts, and looks closer once in a while. */
+static int count_bytes(struct place *place, uint64_t size, struct error *err)
+{
+	const uint64_t grain = 16 << 20;
+	uint64_t before = atomic_fetch_add(&place->bytes, size), after = before + size;
+	const struct place_limits *limits = &place->limits;
+
+	if (before / grain == after / grain && !(limits->max_bytes && after > limits->max_bytes))
+		return 0;
+	return place_check_total(place, after, err);
+}
+
+/* ---- names */
+
+static int forbid(struct place *place, const char *name, const char *why, struct error *err)
+{
+	return fail(
+		err, -EINVAL, "ENTRY_FORBIDDEN", "'%s': entry '%s' %s", place->source, name, why);
+}
+
+static int contradict(struct place *place, const char *name, const char *why, struct error *err)
+{
+	return fail(
+		err, -EINVAL, "ENTRY_CONFLICT", "'%s': entry '%s' %s", place->source, name, why);
+}
+
+/* The normal form, owned; "" for the tree itself. */
+static int normalize(struct place *place, const char *name, char **ret, struct error *err)
+{
+	char *normal = new0_array(char, strlen(name) + 1), *to = normal;
+	const char *at = name;
+	uint32_t depth = 0;
+	size_t n;
+	int r = 0;
+
+	if (*name == '/')
+		r = forbid(place, name, "has an absolute name", err);
+	for (; r == 0 && *at; at += n + (at[n] == '/')) {
+		n = strcspn(at, "/");
+		if (n == 0 || (n == 1 && at[0] == '.'))
+			continue;
+		if (n == 2 && at[0] == '.' && at[1] == '.')
+			r = forbid(place, name, "climbs out ('..')", err);
+		if (n > 255)
+			r = forbid(place, name, "has a component longer than 255 bytes", err);
+		if (to != normal)
+			*to++ = '/';
+		memcpy(to, at, n);
+		to += n;
+		depth++;
+	}
+	if (r == 0 && place->limits.max_depth && depth > place->limits.max_depth)
+		r = fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': an entry lies more than %u directories deep ('%.80s…')",
+			place->source, place->limits.max_depth, name);
+	if (r == 0 && place->limits.max_name && (size_t)(to - normal) > place->limits.max_name)
+		r = fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': a name is longer than %u bytes ('%.80s…')", place->source,
+			place->limits.max_name, name);
+	if (r) {
+		free(normal);
+		return r;
+	}
+	*ret = normal;
+	return 0;
+}
+
+/* Takes @name. */
+static int add_entry(struct place *place, char *name, enum place_type type,
+	struct place_entry **ret, struct error *err)
+{
+	struct place_entry *entry;
+
+	if (place->limits.max_entries && place->count >= place->limits.max_entries) {
+		free(name);
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': more than %llu entries (max_layer_entries)", place->source,
+			(unsigned long long)place->limits.max_entries);
+	}
+	if (place->count == place->allocated) {
+		place->allocated = place->allocated ? place->allocated * 2 : 256;
+		place->entries = realloc(
+			place->entries, place->allocated * sizeof(*place->entries));
+		if (!place->entries)
+			abort();
+	}
+	entry = new0(struct place_entry);
+	entry->name = name;
+	entry->type = type;
+	entry->mtime = -1;
+	place->entries[place->count++] = entry;
+	*ret = entry;
+	return 0;
+}
+
+static int fail_write(struct place *place, int r, const char *name, struct error *err)
+{
+	if (r == -ENOSPC || r == -EDQUOT)
+		return fail_errno(
+			err, r, "NO_SPACE", "'%s': cannot write entry '%s'", place->source, name);
+	if (r == -ENAMETOOLONG)
+		return forbid(place, name, "has a name that the file system cannot keep", err);
+	return fail_errno(
+		err, r, "INTERNAL_ERROR", "'%s': cannot write entry '%s'", place->source, name);
+}
+
+static int make_directory(
+	struct place *place, char *name, struct place_entry **ret, struct error *err)
+{
+	int r;
+
+	r = add_entry(place, name, PLACE_DIRECTORY, ret, err);
+	if (r)
+		return r;
+	/* Its parents were made by us, no link exists yet. */
+	if (mkdirat(place->tree_fd, name, MODE_MAKING))
+		return fail_write(place, -errno, name, err);
+	(*ret)->is_implied = true;
+	map_add(&place->names, &(*ret)->node, (*ret)->name);
+	return 0;
+}
+
+/* Everything above the last component is, or becomes, a directory. */
+static int make_parents(struct place *place, char *name, const char *as_given, struct error *err)
+{
+	char *slash = strrchr(name, '/');
+	struct place_entry *entry;
+	int r;
+
+	if (!slash)
+		return 0;
+	*slash = 0;
+	entry = find(place, name);
+	if (entry && entry->type == PLACE_DIRECTORY) {
+		*slash = '/';
+		return 0;
+	}
+	if (entry && entry->type == PLACE_SYMLINK)
+		r = forbid(place, as_given, "lies beneath a symbolic link", err);
+	else if (entry)
+		r = contradict(place, as_given, "lies beneath what is no directory", err);
+	else
+		r = make_parents(place, name, as_given, err);
+	if (r == 0)
+		r = make_directory(place, text_copy(name), &entry, err);
+	*slash = '/';
+	return r;
+}
+
+/* ---- adding */
+
+static int check_target(struct place *place, const struct place_entry_info *info, struct error *err)
+{
+	if (info->type == PLACE_SYMLINK && !*info->target)
+		return forbid(place, info->name, "is a symbolic link to nowhere", err);
+	if (info->type == PLACE_SYMLINK && strlen(info->target) >= 4096)
+		return forbid(place, info->name, "is a symbolic link with a target too long", err);
+	return 0;
+}
+
+static int add_again(struct place *place, struct place_entry *first,
+	const struct place_entry_info *info, struct place_entry **ret, struct error *err)
+{
+	int r;
+
+	*ret = first;
+	if (first->type == PLACE_DIRECTORY && info->type == PLACE_DIRECTORY) {
+		first->mtime = info->mtime;
+		first->is_implied = false;
+		return 0;
+	}
+	if (first->type != info->type)
+		return contradict(place, info->name,
+			first->type == PLACE_SYMLINK && info->type == PLACE_DIRECTORY
+				? "is a directory where a symbolic link is"
+				: "is there twice, as different things",
+			err);
+	if (first->type == PLACE_SYMLINK && !text_equal(first->target, info->target))
+		return contradict(
+			place, info->name, "is a symbolic link to two different targets", err);
+	if (first->type == PLACE_HARDLINK)
+		return contradict(place, info->name, "is there twice, once as a hard link", err);
+	if (first->type != PLACE_FILE)
+		return 0;
+	r = add_entry(place, text_copy(first->name), PLACE_FILE, ret, err);
+	if (r)
+		return r;
+	(*ret)->first = first;
+	list_add(&place->compared, &(*ret)->link);
+	return 0;
+}
+
+static int add_hardlink(struct place *place, struct place_entry *entry,
+	const struct place_entry_info *info, struct error *err)
+{
+	struct place_entry *to;
+	char *target;
+	int r;
+
+	r = normalize(place, info->target, &target, err);
+	if (r) {
+		error_prefix(err, "the target of hard link '%s'", info->name);
+		return r;
+	}
+	to = find(place, target);
+	free(target);
+	while (to && to->type == PLACE_HARDLINK)
+		to = to->first;
+	if (!to || to->type == PLACE_DIRECTORY)
+		return contradict(place, info->name,
+			"is a hard link to what is no file that came before it", err);
+	entry->first = to;
+	list_add(&place->hardlinks, &entry->link);
+	return 0;
+}
+
+static int add_new(struct place *place, char *name, const struct place_entry_info *info,
+	struct place_entry **ret, struct error *err)
+{
+	int r;
+
+	r = make_parents(place, name, info->name, err);
+	if (r) {
+		free(name);
+		return r;
+	}
+	if (info->type == PLACE_DIRECTORY) {
+		r = make_directory(place, name, ret, err);
+		if (r == 0) {
+			(*ret)->mtime = info->mtime;
+			(*ret)->is_implied = false;
+		}
+		return r;
+	}
+	r = add_entry(place, name, info->type, ret, err);
+	if (r)
+		return r;
+	(*ret)->mtime = info->mtime;
+	(*ret)->is_executable = info->is_executable;
+	(*ret)->mode_unknown = info->mode_unknown;
+	map_add(&place->names, &(*ret)->node, (*ret)->name);
+	if (info->type == PLACE_SYMLINK) {
+		(*ret)->target = text_copy(info->target);
+		list_add(&place->symlinks, &(*ret)->link);
+	} else if (info->type == PLACE_HARDLINK) {
+		return add_hardlink(place, *ret, info, err);
+	}
+	return 0;
+}
+
+int place_add(struct place *place, const struct place_entry_info *info, struct place_entry **ret,
+	struct error *err)
+{
+	struct place_entry *first;
+	char *name;
+	int r;
+
+	r = normalize(place, info->name, &name, err);
+	if (r)
+		return r;
+	r = check_target(place, info, err);
+	if (r == 0 && !*name && info->type != PLACE_DIRECTORY)
+		r = forbid(place, info->name, "would replace the whole tree", err);
+	if (r || !*name) {
+		free(name);
+		*ret = NULL;
+		return r;
+	}
+	first = find(place, name);
+	if (!first)
+		return add_new(place, name, info, ret, err);
+	free(name);
+	return add_again(place, first, info, ret, err);
+}
+
+/* ---- files */
+
+void place_file_init(struct place_file *file, struct place *place, struct place_entry *entry,
+	struct sha256 *sha256)
+{
+	*file = (struct place_file){ place, entry, sha256, -1, 0 };
+}
+
+/* For archives without Unix modes: what can only be meant to be executed. */
+static bool looks_executable(const char *name, const uint8_t *data, size_t size)
+{
+	return text_starts_with(name, "bin/") || strstr(name, "/bin/") ||
+		(size >= 2 && memcmp(data, "#!", 2) == 0) ||
+		(size >= 4 && memcmp(data, "\177ELF", 4) == 0);
+}
+
+static int open_file(struct place_file *file, const uint8_t *data, size_t size, struct error *err)
+{
+	struct place_entry *entry = file->entry;
+
+	if (entry->mode_unknown)
+		entry->is_executable = looks_executable(entry->name, data, size);
+	entry->mode_unknown = false;
+	file->fd = fs_openat2(file->place->tree_fd, entry->name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+		entry->is_executable ? MODE_EXECUTABLE : MODE_FILE, HOW);
+	return file->fd < 0 ? fail_write(file->place, file->fd, entry->name, err) : 0;
+}
+
+int place_file_write(struct place_file *file, const void *data, size_t size, struct error *err)
+{
+	int r;
+
+	sha256_add(file->sha256, data, size);
+	file->written += size;
+	if (file->entry->first)
+		return 0;
+	r = count_bytes(file->place, size, err);
+	if (r == 0 && file->fd < 0)
+		r = open_file(file, data, size, err);
+	if (r)
+		return r;
+	r = fs_write_all(file->fd, data, size);
+	return r ? fail_write(file->place, r, file->entry->name, err) : 0;
+}
+
+int place_file_skip(struct place_file *file, uint64_t size, struct error *err)
+{
+	static const uint8_t zeros[65536];
+	int r;
+
+	r = file->entry->first ? 0 : count_bytes(file->place, size, err);
+	if (r == 0 && !file->entry->first && file->fd < 0)
+		r = open_file(file, zeros, 0, err);
+	if (r)
+		return r;
+	file->written += size;
+	if (!file->entry->first &&
+		(lseek(file->fd, (off_t)file->written, SEEK_SET) < 0 ||
+			ftruncate(file->fd, (off_t)file->written)))
+		return fail_write(file->place, -errno, file->entry->name, err);
+	while (size) {
+		size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
+
+		sha256_add(file->sha256, zeros, n);
+		size -= n;
+	}
+	return 0;
+}
+
+int place_file_end(struct place_file *file, struct error *err)
+{
+	struct place_entry *entry = file->entry;
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { entry->mtime, 0 } };
+	int r = 0;
+
+	sha256_end(file->sha256, entry->sha256);
+	entry->size = file->written;
+	if (entry->first)
+		return 0;
+	if (file->fd < 0)
+		r = open_file(file, (const uint8_t *)"", 0, err);
+	if (r)
+		return r;
+	if (futimens(file->fd, times))
+		r = fail_write(file->place, -errno, entry->name, err);
+	place_file_abandon(file);
+	return r;
+}
+
+void place_file_abandon(struct place_file *file)
+{
+	cleanup_close(&file->fd);
+	file->fd = -1;
+}
+
+/* ---- the end */
+
+static int make_symlink(struct place *place, struct place_entry *entry, struct error *err)
+{
+	struct timespec times[2] = { { 0, UTIME_OMIT }, { entry->mtime, 0 } };
+
+	/* Its parent is a directory that we made: no link of ours is on the way, for an
+	 * entry beneath a link is refused. */
+	if (symlinkat(entry->target, place->tree_fd, entry->name) ||
+		utimensat(place->tree_fd, entry->name, times, AT_SYMLINK_NOFOLLOW))
+		return fail_write(place, -errno, entry->name, err);
+	return 0;
+}
+
+static int make_hardlink(struct place *place, struct place_entry *entry, struct error *err)
+{
+	struct place_entry *to = entry->first;
+
+	if (linkat(place->tree_fd, to->name, place->tree_fd, entry->name, 0))
+		return fail_write(place, -errno, entry->name, err);
+	entry->type = to->type;
+	entry->is_executable = to->is_executable;
+	entry->mtime = to->mtime;
+	entry->size = to->size;
+	entry->target = text_copy(to->target);
+	memcpy(entry->sha256, to->sha256, SHA256_SIZE);
+	return 0;
+}
+
+int place_finish_links(struct place *place, struct error *err)
+{
+	int r;
+
+	list_for_each (link, &place->compared) {
+		struct place_entry *entry = container_of(link, struct place_entry, link);
+
+		if (entry->size != entry->first->size ||
+			memcmp(entry->sha256, entry->first->sha256, SHA256_SIZE) != 0)
+			return contradict(
+				place, entry->name, "is there twice with different content", err);
+	}
+	list_for_each (link, &place->symlinks) {
+		r = make_symlink(place, container_of(link, struct place_entry, link), err);
+		if (r)
+			return r;
+	}
+	list_for_each (link, &place->hardlinks) {
+		r = make_hardlink(place, container_of(link, struct place_entry, link), err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int place_add_made(struct place *place, const char *name, const uint8_t sha256[SHA256_SIZE],
+	uint64_t size, int64_t mtime, struct error *err)
+{
+	_cleanup_free_ char *directory = text_copy(name);
+	struct place_entry *entry;
+	char *slash = strrchr(directory, '/');
+	int r;
+
+	if (slash) {
+		*slash = 0;
+		if (!find(place, directory)) {
+			r = add_entry(place, text_copy(directory), PLACE_DIRECTORY, &entry, err);
+			if (r)
+				return r;
+			map_add(&place->names, &entry->node, entry->name);
+		}
+	}
+	entry = find(place, name);
+	if (!entry) {
+		r = add_entry(place, text_copy(name), PLACE_FILE, &entry, err);
+		if (r)
+			return r;
+		map_add(&place->names, &entry->node, entry->name);
+	}
+	atomic_fetch_add(&place->bytes, size - entry->size);
+	entry->size = size;
+	entry->mtime = mtime;
+	entry->is_executable = false;
+	memcpy(entry->sha256, sha256, SHA256_SIZE);
+	return 0;
+}
+
+void place_forget(struct place *place, const char *name)
+{
+	struct place_entry *entry = find(place, name);
+
+	if (!entry)
+		return;
+	atomic_fetch_sub(&place->bytes, entry->size);
+	map_remove(&place->names, &entry->node);
+}
+
+static int finish_directory(struct place *place, const struct place_entry *entry, struct error *err)
+{
+	_cleanup_close_ int fd = fs_openat2(
+		place->tree_fd, entry->name, O_RDONLY | O_DIRECTORY, 0, HOW);
+	struct timespec times[2] = { { 0, UTIME_OMIT },
+		{ entry->mtime, entry->mtime < 0 ? UTIME_OMIT : 0 } };
+
+	if (fd < 0)
+		return fail_write(place, fd, entry->name, err);
+	if (fchmod(fd, MODE_DIRECTORY) || futimens(fd, times))
+		return fail_write(place, -errno, entry->name, err);
+	return 0;
+}
+
+int place_finish_directories(struct place *place, struct error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < place->count; i++) {
+		if (place->entries[i]->type != PLACE_DIRECTORY)
+			continue;
+		r = finish_directory(place, place->entries[i], err);
+		if (r)
+			return r;
+	}
+	if (fchmod(place->tree_fd, MODE_DIRECTORY))
+		return fail_write(place, -errno, ".", err);
+	return 0;
+}
+
+/* ---- looking */
+
+uint64_t place_get_bytes(const struct place *place)
+{
+	return atomic_load(&place->bytes);
+}
+
+uint64_t place_get_entries(const struct place *place)
+{
+	return place->names.count;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct place_entry *x = *(struct place_entry *const *)a;
+	const struct place_entry *y = *(struct place_entry *const *)b;
+	int r = strcmp(x->name, y->name);
+
+	/* Those that were only compared come behind. */
+	return r ? r : (x->node.key == NULL) - (y->node.key == NULL);
+}
+
+size_t place_sort(struct place *place)
+{
+	qsort(place->entries, place->count, sizeof(*place->entries), compare);
+	return place->count;
+}
+
+struct place_view place_get(const struct place *place, size_t i)
+{
+	const struct place_entry *entry = place->entries[i];
+
+	return (struct place_view){
+		.name = entry->node.key, /* NULL: only compared */
+		.type = entry->type,
+		.is_executable = entry->is_executable,
+		.mtime = entry->mtime,
+		.size = entry->size,
+		.target = entry->target,
+		.sha256 = entry->sha256,
+	};
+}
+
+bool place_has(const struct place *place, const char *name)
+{
+	return find(place, name) != NULL;
+}

@@ -1,0 +1,36 @@
+#pragma once
+/*
+ * A source, opened with the client's eyes and then read with ours. One thread.
+ */
+#include <stdbool.h>
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/identity.h"
+
+struct source {
+	const char *path; /* borrowed */
+	int fd; /* readable */
+	struct fs_identity identity;
+	bool is_directory;
+	bool is_private; /* a copy that nobody else can change */
+	/* The content of a file, once mapped. */
+	const uint8_t *data;
+	size_t size;
+};
+
+#define SOURCE_INIT                                                                                \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
+
+/* As @peer; may wait for somebody else's disk or server, for ever. @expected may be
+ * NULL or have inode 0: any file will do. */
+int source_open(struct source *source, const char *path, const struct identity *peer,
+	const struct fs_identity *expected, bool may_be_directory, struct error *err);
+/* Whether it is still the same: -ESTALE (SOURCE_CHANGED). */
+int source_check(const struct source *source, struct error *err);
+/* Of a file that is not empty. A file that shrinks meanwhile raises SIGBUS. */
+int source_map(struct source *source, struct error *err);
+/* Reads it once into an unlinked file in @directory_fd, and goes on with that. */
+int source_copy(struct source *source, int directory_fd, struct error *err);
+void source_close(struct source *source);

@@ -1,0 +1,7 @@
+#pragma once
+/* Reading tar archives; with tar.c the one door to libarchive. */
+#include "daemon/worker/archive-input.h"
+
+/* All entries into the place; links are left to place_finish_links(). @format: of the
+ * stream around it, for messages and for whoever asks. */
+int tar_extract(const struct archive_input *input, const char **format, struct error *err);
