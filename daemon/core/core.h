@@ -1,0 +1,51 @@
+#pragma once
+/*
+ * What all of core/ stands on, put together by daemon.c: borrowed, never changed
+ * after the start but for the counters. Loop thread only.
+ */
+#include "base/identity.h"
+#include "daemon/jobs/pool.h"
+#include "daemon/jobs/watch.h"
+#include "daemon/store/db.h"
+#include "daemon/store/tree.h"
+
+struct core_config {
+	bool share_all; /* layers may be handed to every uid */
+	struct job_limits limits; /* of one layer */
+	uint32_t threads; /* of one worker */
+	uint64_t max_bytes; /* of all layers; 0: no limit */
+	uint32_t max_leases; /* of one uid */
+	uint32_t max_creates; /* in flight, of one uid */
+};
+
+struct core_counters {
+	uint64_t creates, create_hits, create_failures;
+	uint64_t layers_made, layers_failed, layers_collected;
+	uint64_t leases_released, leases_expired;
+};
+
+struct core {
+	struct db *db;
+	struct tree *tree;
+	struct pool *pool;
+	struct watch *watch;
+	struct core_config config;
+	struct core_counters counters;
+	char boot_id[37];
+	char salt[33]; /* keys the hashes of what must not be kept in clear */
+};
+
+/* Who calls. */
+struct peer {
+	struct identity identity;
+	struct process process; /* pid 0: not visible to us */
+	bool is_nested; /* its pids are not ours */
+	bool is_admin;
+	char reader[SHA256_HEX_SIZE]; /* hash_reader() of the identity */
+};
+
+/* The owner of what is made for this uid. */
+static inline int64_t core_owner(const struct core *core, uid_t uid)
+{
+	return core->config.share_all ? DB_SHARED : (int64_t)uid;
+}

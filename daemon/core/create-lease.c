@@ -1,0 +1,135 @@
+/* The end of a create: what it is on, the lease, and the answer. */
+#include <errno.h>
+#include <stdio.h>
+#include "daemon/core/create-work.h"
+
+const char *create_work_layer_id(const struct create_work *work, size_t i)
+{
+	return work->inputs[i].layer.id;
+}
+
+static void compute_hash(struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+	const char **keys = new0_array(const char *, work->input_count);
+	size_t i;
+
+	for (i = 0; i < work->input_count; i++)
+		keys[i] = work->inputs[i].layer.key;
+	hash_environment(spec, keys, keys + spec->archive_count,
+		work->interpreter.archive ? NULL : work->interpreter.path,
+		work->creates->core->salt, work->create->result.hash, &work->components);
+	free(keys);
+}
+
+void create_work_fill_layers(struct create_work *work)
+{
+	struct create_result *result = &work->create->result;
+	size_t i;
+
+	result->layer_count = work->input_count;
+	result->layers = new0_array(struct create_layer, work->input_count);
+	result->hit = true;
+	for (i = 0; i < work->input_count; i++) {
+		const struct input *input = &work->inputs[i];
+		struct create_layer *layer = &result->layers[i];
+		_cleanup_free_ char *path = tree_layer_path(
+			work->creates->core->tree, input->layer.id);
+
+		snprintf(layer->id, sizeof(layer->id), "%s", input->layer.id);
+		layer->source = input->path;
+		layer->origin = input->origin;
+		layer->directory = text_format("%s/tree", path);
+		layer->bytes = input->layer.bytes;
+		result->hit &= !input->has_waited;
+	}
+	result->hit &= !work->interpreter.has_waited;
+	compute_hash(work);
+}
+
+static char *file_entry(const struct create_work *work, size_t i)
+{
+	const struct input *input = &work->inputs[work->create->spec->archive_count + i];
+	const char *directory = work->create->result.layers[input - work->inputs].directory;
+	bool is_itself = input->is_directory || spec_file_use(input->name) == SPEC_FILE_ITSELF;
+
+	return is_itself ? text_format("%s/%s", directory, input->name) : text_copy(directory);
+}
+
+static void fill_variables(struct create_work *work)
+{
+	struct create_result *result = &work->create->result;
+	const struct spec *spec = work->create->spec;
+	char **entries = new0_array(char *, spec->file_count);
+	struct variables_places places = {
+		.base_directory = result->base_directory,
+		.working_directory = result->working_directory,
+		.interpreter = work->interpreter.path,
+		.interpreter_is_in_layer = work->interpreter.archive != NULL,
+		.file_entries = (const char *const *)entries,
+	};
+	size_t i;
+
+	for (i = 0; i < spec->file_count; i++)
+		entries[i] = file_entry(work, i);
+	variables_compute(spec, &places, &result->variables);
+	for (i = 0; i < spec->file_count; i++)
+		free(entries[i]);
+	free(entries);
+}
+
+void create_work_fill_lease(struct create_work *work)
+{
+	struct create_result *result = &work->create->result;
+
+	snprintf(result->lease_id, sizeof(result->lease_id), "%s", lease_id(work->lease));
+	result->base_directory = tree_lease_path(work->creates->core->tree, result->lease_id);
+	result->working_directory = text_format("%s/work", result->base_directory);
+	result->interpreter = text_copy(work->interpreter.path ? work->interpreter.path : "");
+	result->expires = lease_expires(work->lease);
+	fill_variables(work);
+}
+
+static int make_lease(struct create_work *work, struct error *err)
+{
+	struct core *core = work->creates->core;
+	struct db_component *components = new0_array(struct db_component, work->components.count);
+	const char **ids = new0_array(const char *, work->input_count);
+	struct lease_grant grant = {
+		.spec = work->create->spec,
+		.peer = work->create->peer,
+		.hash = work->create->result.hash,
+		.owner = core_owner(core, work->create->peer->identity.uid),
+		.components = components,
+		.component_count = work->components.count,
+		.layer_ids = ids,
+		.layer_count = work->input_count,
+		.request_digest = work->request_digest,
+	};
+	size_t i;
+	int r;
+
+	for (i = 0; i < work->input_count; i++)
+		ids[i] = create_work_layer_id(work, i);
+	for (i = 0; i < work->components.count; i++)
+		components[i] = (struct db_component){
+			.kind = (char *)work->components.rows[i].kind,
+			.name = work->components.rows[i].name,
+			.value = work->components.rows[i].value,
+		};
+	r = leases_grant(work->creates->leases, &grant, &work->lease, err);
+	free(components);
+	free(ids);
+	return r;
+}
+
+int create_work_grant(struct create_work *work, struct error *err)
+{
+	if (!work->known)
+		return make_lease(work, err);
+	work->lease = leases_find(work->creates->leases, work->known->id);
+	if (!work->lease)
+		return fail(err, -EAGAIN, "INTERNAL_ERROR",
+			"the lease of this request ended while it was asked for again");
+	return 0;
+}

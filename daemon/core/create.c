@@ -1,0 +1,548 @@
+/*
+ *	begin -> RESOLVE     each input becomes a layer (input.c), side by side;
+ *	                     meanwhile an interpreter of the host is looked up
+ *	      -> INTERPRETER one in a layer can only be looked up once that is ready
+ *	      -> GRANT       the lease
+ *	      -> COPY        private copies, one after the other
+ *	      -> done
+ *
+ * A request whose id has a lease already goes from the layers of that lease straight
+ * to INTERPRETER. One whose id another request in flight has (a client that repeats
+ * itself) waits until that one has ended, in whatever way, and begins then: so it
+ * finds the lease, or makes it.
+ *
+ * As everywhere in core, what can be answered at once is returned, and only what
+ * could not is told through a callback: step() runs until it has to wait.
+ */
+#include "daemon/core/create.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core/create-work.h"
+
+#define PROGRESS_MS 200
+
+static int step(struct create_work *work, struct error *err);
+
+/* ---- the end */
+
+static void restart_twins(struct create_work *work)
+{
+	struct list *link;
+
+	/* The first becomes the leader, and gathers the others again. */
+	while ((link = list_pop(&work->twins))) {
+		struct create_work *twin = container_of(link, struct create_work, twin_link);
+
+		timer_set(work->creates->core->watch, &twin->ticker, 0);
+	}
+}
+
+static void work_free(struct create_work *work)
+{
+	size_t i;
+
+	list_remove(&work->link);
+	list_remove(&work->twin_link);
+	map_remove(&work->creates->by_request, &work->request_node);
+	timer_clear(&work->ticker);
+	interpreter_deinit(&work->interpreter);
+	for (i = 0; i < work->input_count; i++)
+		input_leave(&work->inputs[i]);
+	hash_components_deinit(&work->components);
+	restart_twins(work);
+	free(work->inputs);
+	free(work->request);
+	free(work->known);
+	free(work);
+}
+
+static void result_deinit(struct create_result *result)
+{
+	size_t i;
+
+	for (i = 0; i < result->layer_count; i++)
+		free(result->layers[i].directory);
+	free(result->layers);
+	free(result->base_directory);
+	free(result->working_directory);
+	free(result->interpreter);
+	variables_deinit(&result->variables);
+	*result = (struct create_result){ 0 };
+}
+
+/* Ends the work; a copy under way keeps its job alive until the pool is done. */
+static void give_up(struct create_work *work)
+{
+	struct create *create = work->create;
+
+	create->work = NULL;
+	if (work->lease)
+		leases_end_delivery(work->creates->leases, create->result.lease_id, false);
+	work->lease = NULL;
+	if (job_is_in_flight(&work->copy)) {
+		work->create = NULL;
+		pool_cancel(work->creates->core->pool, &work->copy);
+		return;
+	}
+	work_free(work);
+}
+
+static int finish(struct create_work *work, int r, struct error *err)
+{
+	struct create *create = work->create;
+	struct core *core = work->creates->core;
+
+	if (r) {
+		core->counters.create_failures++;
+		log_info("create-failed", "uid=%d label='%s' reason=%s text='%s'",
+			(int)create->peer->identity.uid, LOG_TEXT(create->spec->label), err->reason,
+			LOG_TEXT(err->text));
+		give_up(work);
+		result_deinit(&create->result);
+		return r;
+	}
+	create->result.total_us = clock_now_us() - work->began_us;
+	core->counters.create_hits += create->result.hit;
+	/* The lease's delivery goes on; its end is the caller's. */
+	work->lease = NULL;
+	create->work = NULL;
+	work_free(work);
+	return 0;
+}
+
+/* After a wait: @r is what step() or a failure gave. */
+static void resume(struct create_work *work, int r, struct error *err)
+{
+	struct create *create = work->create;
+
+	if (r == CREATE_E_LATER)
+		return;
+	r = finish(work, r, err);
+	create->done(create, r ? err : NULL);
+}
+
+static void step_and_resume(struct create_work *work)
+{
+	struct error err = { 0 };
+	int r = step(work, &err);
+
+	resume(work, r, &err);
+}
+
+/* ---- copies */
+
+static void close_copy(struct create_work *work)
+{
+	cleanup_close(&work->copy_from);
+	cleanup_close(&work->copy_to);
+	work->copy_from = work->copy_to = -1;
+}
+
+static void on_copied(
+	struct job *job, int r, const struct job_result *result, const struct error *err)
+{
+	struct create_work *work = container_of(job, struct create_work, copy);
+	struct error copy = r ? *err : (struct error){ 0 };
+
+	close_copy(work);
+	if (!work->create) {
+		work_free(work);
+		return;
+	}
+	if (r)
+		resume(work, r, &copy);
+	else
+		step_and_resume(work);
+}
+
+static int begin_copy(struct create_work *work, size_t i, struct error *err)
+{
+	struct core *core = work->creates->core;
+	int r;
+
+	r = tree_open_layer_tree(core->tree, create_work_layer_id(work, i), &work->copy_from, err);
+	if (r == 0)
+		r = tree_open_lease_directory(core->tree, work->create->result.lease_id,
+			work->create->spec->archives[i].target, &work->copy_to, err);
+	if (r == 0) {
+		work->copy = (struct job){
+			.kind = JOB_COPY,
+			.peer = &work->create->peer->identity,
+			.copy = { work->copy_from, work->copy_to },
+			.done = on_copied,
+		};
+		r = pool_submit(core->pool, &work->copy, err);
+	}
+	if (r) {
+		close_copy(work);
+		return r;
+	}
+	work->create->result.hit = false;
+	return CREATE_E_LATER;
+}
+
+static int copy(struct create_work *work, struct error *err)
+{
+	const struct spec *spec = work->create->spec;
+
+	/* A lease that was there before has its copies. */
+	while (!work->known && work->copied < spec->archive_count) {
+		size_t i = work->copied++;
+
+		if (spec->archives[i].private_copy)
+			return begin_copy(work, i, err);
+	}
+	work->create->result.lease_us = clock_now_us() - work->prepared_us;
+	return 0;
+}
+
+static int grant(struct create_work *work, struct error *err)
+{
+	int r;
+
+	work->prepared_us = clock_now_us();
+	work->create->result.prepare_us = work->prepared_us - work->resolved_us;
+	create_work_fill_layers(work);
+	r = create_work_grant(work, err);
+	if (r)
+		return r;
+	lease_begin_delivery(work->lease);
+	create_work_fill_lease(work);
+	work->state = CREATE_COPY;
+	return copy(work, err);
+}
+
+/* ---- the interpreter */
+
+static void on_interpreter(struct interpreter *interpreter, const struct error *err)
+{
+	struct create_work *work = container_of(interpreter, struct create_work, interpreter);
+	struct error failed = err ? *err : (struct error){ 0 };
+
+	if (err)
+		resume(work, err->r, &failed);
+	else
+		step_and_resume(work);
+}
+
+static int find_interpreter(struct create_work *work, struct error *err)
+{
+	const struct spec *spec = work->create->spec;
+	_cleanup_free_ char *directory = NULL;
+	int r;
+
+	work->resolved_us = clock_now_us();
+	work->create->result.resolve_us = work->resolved_us - work->began_us;
+	work->state = CREATE_GRANT;
+	work->interpreter.done = on_interpreter;
+	r = interpreter_prepare(&work->interpreter, spec, err);
+	if (r)
+		return r;
+	if (work->interpreter.archive) {
+		directory = tree_layer_path(work->creates->core->tree,
+			create_work_layer_id(
+				work, (size_t)(work->interpreter.archive - spec->archives)));
+	}
+	r = interpreter_find(
+		&work->interpreter, work->creates->core, work->create->peer, directory, err);
+	if (r)
+		return r == INTERPRETER_E_LATER ? CREATE_E_LATER : r;
+	return grant(work, err);
+}
+
+/* ---- the inputs */
+
+static void on_input(struct input *input, const struct error *err)
+{
+	struct create_work *work = input->owner;
+	struct error failed = err ? *err : (struct error){ 0 };
+
+	work->waiting--;
+	if (err)
+		resume(work, err->r, &failed);
+	else if (!work->waiting)
+		step_and_resume(work);
+}
+
+static void init_inputs(struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+	size_t i;
+
+	work->input_count = spec->archive_count + spec->file_count;
+	work->inputs = new0_array(struct input, work->input_count);
+	for (i = 0; i < work->input_count; i++) {
+		struct input *input = &work->inputs[i];
+		bool is_archive = i < spec->archive_count;
+		size_t j = is_archive ? i : i - spec->archive_count;
+
+		input->core = work->creates->core;
+		input->digests = work->creates->digests;
+		input->layers = work->creates->layers;
+		input->peer = work->create->peer;
+		input->path = is_archive ? spec->archives[j].path : spec->files[j].path;
+		input->name = is_archive ? NULL : spec->files[j].name;
+		input->compile = spec->compile;
+		input->done = on_input;
+		input->owner = work;
+	}
+}
+
+static int resolve(struct create_work *work, struct error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < work->input_count; i++) {
+		r = input_begin(&work->inputs[i], err);
+		if (r == INPUT_E_LATER)
+			work->waiting++;
+		else if (r)
+			return r;
+	}
+	work->state = CREATE_INTERPRETER;
+	return work->waiting ? CREATE_E_LATER : find_interpreter(work, err);
+}
+
+/* ---- a request that has its lease already */
+
+static int load_known_layers(struct create_work *work, struct error *err)
+{
+	struct db *db = work->creates->core->db;
+	struct db_ids ids = { 0 };
+	size_t i;
+	int r;
+
+	r = db_list_lease_layers(db, work->known->id, &ids, err);
+	if (r == 0 && ids.count != work->input_count)
+		r = fail(err, -EIO, "INTERNAL_ERROR", "lease '%s' has %zu layers instead of %zu",
+			work->known->id, ids.count, work->input_count);
+	for (i = 0; i < work->input_count && r == 0; i++) {
+		struct input *input = &work->inputs[i];
+
+		r = fold(db_find_layer(db, ids.rows[i], &input->layer, err));
+		input->origin = INPUT_FOUND;
+		input->is_directory = text_equal(input->layer.kind, "directory");
+	}
+	free(ids.rows);
+	return r;
+}
+
+static int look_for_known(struct create_work *work, struct error *err)
+{
+	const struct create *create = work->create;
+	struct db_lease known;
+	int r;
+
+	if (!*create->spec->request_id)
+		return 0;
+	r = leases_find_by_request(work->creates->leases, create->peer->identity.uid,
+		create->spec->request_id, &known, err);
+	if (r == DB_E_NOT_FOUND)
+		return 0;
+	if (r)
+		return r;
+	if (!text_equal(known.request_digest, work->request_digest))
+		return fail(err, -EEXIST, "REQUEST_ID_REUSED",
+			"request_id '%s' was used for another request, whose lease '%s' still "
+			"lives",
+			create->spec->request_id, known.id);
+	work->known = new0(struct db_lease);
+	*work->known = known;
+	return load_known_layers(work, err);
+}
+
+/* ---- the beginning */
+
+static int step(struct create_work *work, struct error *err)
+{
+	switch (work->state) {
+	case CREATE_TWIN:
+	case CREATE_RESOLVE:
+		return resolve(work, err);
+	case CREATE_INTERPRETER:
+		return find_interpreter(work, err);
+	case CREATE_GRANT:
+		return grant(work, err);
+	case CREATE_COPY:
+		return copy(work, err);
+	}
+	abort();
+}
+
+/* True: somebody with the same request id is before us. */
+static bool follow_leader(struct create_work *work)
+{
+	const struct create *create = work->create;
+	struct map_node *node;
+
+	if (!*create->spec->request_id)
+		return false;
+	if (!work->request)
+		work->request = text_format(
+			"%u/%s", (unsigned)create->peer->identity.uid, create->spec->request_id);
+	node = map_find(&work->creates->by_request, work->request);
+	if (!node) {
+		map_add(&work->creates->by_request, &work->request_node, work->request);
+		return false;
+	}
+	list_add(&container_of(node, struct create_work, request_node)->twins, &work->twin_link);
+	return true;
+}
+
+static int start(struct create_work *work, struct error *err)
+{
+	int r;
+
+	work->state = CREATE_TWIN;
+	if (follow_leader(work))
+		return CREATE_E_LATER;
+	r = look_for_known(work, err);
+	if (r)
+		return r;
+	work->state = work->known ? CREATE_INTERPRETER : CREATE_RESOLVE;
+	return step(work, err);
+}
+
+static void tell_progress(struct create_work *work)
+{
+	size_t i;
+
+	for (i = 0; i < work->input_count; i++) {
+		struct create_progress progress = {
+			.source = work->inputs[i].path,
+			.progress = input_progress(&work->inputs[i]),
+		};
+
+		if (!work->inputs[i].is_ready)
+			work->create->progress(work->create, &progress);
+	}
+}
+
+static void on_tick(struct timer *timer)
+{
+	struct create_work *work = container_of(timer, struct create_work, ticker);
+	struct error err = { 0 };
+	int r;
+
+	if (work->create->progress)
+		timer_set(work->creates->core->watch, &work->ticker, PROGRESS_MS);
+	if (work->state == CREATE_TWIN && !list_is_linked(&work->twin_link)) {
+		r = start(work, &err);
+		resume(work, r, &err);
+	} else if (work->create->progress) {
+		tell_progress(work);
+	}
+}
+
+static int check_count(struct creates *creates, const struct peer *peer, struct error *err)
+{
+	uint32_t count = 0, limit = creates->core->config.max_creates;
+
+	list_for_each (link, &creates->list) {
+		const struct create *other = container_of(link, struct create_work, link)->create;
+
+		count += other && other->peer->identity.uid == peer->identity.uid;
+	}
+	if (limit && count >= limit)
+		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %u creates in flight already",
+			(int)peer->identity.uid, count);
+	return 0;
+}
+
+static struct create_work *work_new(struct creates *creates, struct create *create)
+{
+	struct create_work *work = new0(struct create_work);
+
+	work->creates = creates;
+	work->create = create;
+	work->began_us = clock_now_us();
+	work->started = clock_unix_ms();
+	work->copy_from = work->copy_to = -1;
+	work->ticker.fired = on_tick;
+	random_id(work->id, sizeof(work->id) - 1);
+	hash_request(create->spec, creates->core->salt, work->request_digest);
+	list_init(&work->twins);
+	list_add(&creates->list, &work->link);
+	init_inputs(work);
+	return work;
+}
+
+int create_begin(struct creates *creates, struct create *create, struct error *err)
+{
+	struct create_work *work;
+	int r;
+
+	creates->core->counters.creates++;
+	create->creates = creates;
+	create->work = NULL;
+	create->result = (struct create_result){ 0 };
+	r = check_count(creates, create->peer, err);
+	if (r) {
+		creates->core->counters.create_failures++;
+		return r;
+	}
+	work = create->work = work_new(creates, create);
+	r = start(work, err);
+	if (r != CREATE_E_LATER)
+		return finish(work, r, err);
+	if (create->progress)
+		timer_set(creates->core->watch, &work->ticker, PROGRESS_MS);
+	return r;
+}
+
+void create_abandon(struct create *create)
+{
+	if (create->work)
+		give_up(create->work);
+	result_deinit(&create->result);
+}
+
+void creates_visit(struct creates *creates,
+	void (*visit)(const struct create_info *info, void *data), void *data)
+{
+	list_for_each (link, &creates->list) {
+		struct create_work *work = container_of(link, struct create_work, link);
+		struct create_info info = { .id = work->id, .started = work->started };
+
+		if (!work->create)
+			continue;
+		info.hash = work->create->result.hash;
+		info.label = work->create->spec->label;
+		info.uid = work->create->peer->identity.uid;
+		visit(&info, data);
+	}
+}
+
+size_t creates_count(const struct creates *creates)
+{
+	return list_count(&creates->list);
+}
+
+struct creates *creates_new(
+	struct core *core, struct digests *digests, struct layers *layers, struct leases *leases)
+{
+	struct creates *creates = new0(struct creates);
+
+	creates->core = core;
+	creates->digests = digests;
+	creates->layers = layers;
+	creates->leases = leases;
+	list_init(&creates->list);
+	return creates;
+}
+
+struct creates *creates_free(struct creates *creates)
+{
+	if (!creates)
+		return NULL;
+	assert(list_is_empty(&creates->list));
+	map_deinit(&creates->by_request);
+	free(creates);
+	return NULL;
+}

@@ -1,0 +1,241 @@
+#include "daemon/core/hash.h"
+
+#include <endian.h>
+
+struct encoder {
+	struct sha256 *sha256; /* owned */
+};
+
+static void begin(struct encoder *encoder, const char *what)
+{
+	encoder->sha256 = sha256_new();
+	sha256_add(encoder->sha256, what, strlen(what) + 1);
+}
+
+static void add_bytes(struct encoder *encoder, const void *data, size_t size)
+{
+	uint64_t length = htole64(size);
+
+	sha256_add(encoder->sha256, &length, sizeof(length));
+	sha256_add(encoder->sha256, data, size);
+}
+
+/* NULL is told apart from "". */
+static void add_text(struct encoder *encoder, const char *text)
+{
+	uint8_t there = text != NULL;
+
+	sha256_add(encoder->sha256, &there, 1);
+	if (text)
+		add_bytes(encoder, text, strlen(text));
+}
+
+static void add_number(struct encoder *encoder, uint64_t number)
+{
+	number = htole64(number);
+	sha256_add(encoder->sha256, &number, sizeof(number));
+}
+
+static void end(struct encoder *encoder, char ret[SHA256_HEX_SIZE])
+{
+	uint8_t digest[SHA256_SIZE];
+
+	sha256_end(encoder->sha256, digest);
+	sha256_free(encoder->sha256);
+	hex_format(digest, sizeof(digest), ret);
+}
+
+const char *hash_layer_kind(enum job_layer layer)
+{
+	static const char *const kinds[] = {
+		[JOB_LAYER_ARCHIVE] = "archive",
+		[JOB_LAYER_FILE] = "file",
+		[JOB_LAYER_DIRECTORY] = "directory",
+	};
+
+	return kinds[layer];
+}
+
+static const char *compile_name(enum job_compile compile)
+{
+	static const char *const names[] = {
+		[JOB_COMPILE_VIRTUALENVS] = "virtualenvs",
+		[JOB_COMPILE_ALWAYS] = "always",
+		[JOB_COMPILE_NEVER] = "never",
+	};
+
+	return names[compile];
+}
+
+void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE])
+{
+	struct encoder encoder;
+
+	begin(&encoder, "pyenvd layer 1");
+	add_text(&encoder, hash_layer_kind(layer->layer));
+	add_text(&encoder, layer->name);
+	add_text(&encoder, layer->digest);
+	if (layer->layer == JOB_LAYER_ARCHIVE)
+		add_text(&encoder, compile_name(layer->compile));
+	end(&encoder, ret);
+}
+
+void hash_components_deinit(struct hash_components *components)
+{
+	size_t i;
+
+	for (i = 0; i < components->count; i++) {
+		free(components->rows[i].name);
+		free(components->rows[i].value);
+	}
+	free(components->rows);
+	*components = (struct hash_components){ 0 };
+}
+
+static void add_component(
+	struct hash_components *components, const char *kind, const char *name, const char *value)
+{
+	components->rows[components->count++] = (struct hash_component){
+		.kind = kind,
+		.name = text_copy(name),
+		.value = text_copy(value),
+	};
+}
+
+static void hide(const char *salt, const char *value, char ret[SHA256_HEX_SIZE])
+{
+	struct encoder encoder;
+
+	begin(&encoder, "pyenvd value 1");
+	add_text(&encoder, salt);
+	add_text(&encoder, value);
+	end(&encoder, ret);
+}
+
+struct placed {
+	const char *target, *key;
+};
+
+static int compare_placed(const void *a, const void *b)
+{
+	return strcmp(((const struct placed *)a)->target, ((const struct placed *)b)->target);
+}
+
+/* A set: sorted by where they go. */
+static void add_archives(struct encoder *encoder, const struct spec *spec, const char *const *keys,
+	struct hash_components *ret)
+{
+	struct placed *placed = new0_array(struct placed, spec->archive_count);
+	size_t i;
+
+	for (i = 0; i < spec->archive_count; i++)
+		placed[i] = (struct placed){ spec->archives[i].target, keys[i] };
+	qsort(placed, spec->archive_count, sizeof(*placed), compare_placed);
+	add_number(encoder, spec->archive_count);
+	for (i = 0; i < spec->archive_count; i++) {
+		add_text(encoder, placed[i].target);
+		add_text(encoder, placed[i].key);
+		add_component(ret, "archive", placed[i].target, placed[i].key);
+	}
+	free(placed);
+}
+
+static void add_files(struct encoder *encoder, const struct spec *spec, const char *const *keys,
+	struct hash_components *ret)
+{
+	size_t i;
+
+	add_number(encoder, spec->file_count);
+	for (i = 0; i < spec->file_count; i++) {
+		add_text(encoder, spec->files[i].name);
+		add_text(encoder, keys[i]);
+		add_component(ret, "python-file", spec->files[i].name, keys[i]);
+	}
+}
+
+static void add_variables(struct encoder *encoder, const struct spec *spec, const char *salt,
+	struct hash_components *ret)
+{
+	char hidden[SHA256_HEX_SIZE];
+	size_t i;
+
+	add_number(encoder, spec->variable_count);
+	for (i = 0; i < spec->variable_count; i++) {
+		add_text(encoder, spec->variables[i].name);
+		add_text(encoder, spec->variables[i].value);
+		hide(salt, spec->variables[i].value, hidden);
+		add_component(ret, "variable", spec->variables[i].name, hidden);
+	}
+}
+
+void hash_environment(const struct spec *spec, const char *const *archive_keys,
+	const char *const *file_keys, const char *interpreter, const char *salt,
+	char hash[SHA256_HEX_SIZE], struct hash_components *ret)
+{
+	struct encoder encoder;
+	const char *python = interpreter ? interpreter : spec->python;
+
+	*ret = (struct hash_components){ 0 };
+	ret->rows = new0_array(struct hash_component,
+		spec->archive_count + spec->file_count + spec->variable_count + 2);
+	begin(&encoder, "pyenvd environment 1");
+	add_archives(&encoder, spec, archive_keys, ret);
+	add_files(&encoder, spec, file_keys, ret);
+	/* One in an archive is identified by the archive's target, whose layer is in
+	 * the hash already, and the path in it. */
+	add_text(&encoder, python);
+	if (*python)
+		add_component(ret, "python", "", python);
+	add_text(&encoder, spec->python_path);
+	if (*spec->python_path)
+		add_component(ret, "python-path", "", spec->python_path);
+	add_variables(&encoder, spec, salt, ret);
+	end(&encoder, hash);
+}
+
+void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE])
+{
+	struct encoder encoder;
+	size_t i;
+
+	begin(&encoder, "pyenvd request 1");
+	add_text(&encoder, salt);
+	add_text(&encoder, spec->label);
+	add_number(&encoder, spec->archive_count);
+	for (i = 0; i < spec->archive_count; i++) {
+		add_text(&encoder, spec->archives[i].path);
+		add_text(&encoder, spec->archives[i].target);
+		add_number(&encoder, spec->archives[i].private_copy);
+	}
+	add_number(&encoder, spec->file_count);
+	for (i = 0; i < spec->file_count; i++) {
+		add_text(&encoder, spec->files[i].path);
+		add_text(&encoder, spec->files[i].name);
+	}
+	add_text(&encoder, spec->python);
+	add_text(&encoder, spec->python_path);
+	add_number(&encoder, spec->variable_count);
+	for (i = 0; i < spec->variable_count; i++) {
+		add_text(&encoder, spec->variables[i].name);
+		add_text(&encoder, spec->variables[i].value);
+	}
+	add_text(&encoder, spec->base_path);
+	add_text(&encoder, spec->base_python_path);
+	add_number(&encoder, spec->compile);
+	add_number(&encoder, spec->holder);
+	add_number(&encoder, (uint64_t)spec->holder_pid);
+	add_number(&encoder, spec->holder_seconds);
+	add_number(&encoder, spec->holder_grace_ms);
+	end(&encoder, ret);
+}
+
+void hash_reader(const struct identity *identity, char ret[SHA256_HEX_SIZE])
+{
+	struct encoder encoder;
+
+	begin(&encoder, "pyenvd reader 1");
+	add_number(&encoder, identity->uid);
+	add_number(&encoder, identity->gid);
+	add_bytes(&encoder, identity->groups, identity->group_count * sizeof(gid_t));
+	end(&encoder, ret);
+}

@@ -1,0 +1,49 @@
+#pragma once
+/*
+ * Identity: layer keys, dependency hashes, and what tells whether a retry is the
+ * same request. Pure.
+ *
+ * Encoding, for all of them: SHA-256 over a sequence of fields, each its length
+ * (8 bytes, little-endian) and its bytes; the first names the kind and version of
+ * what follows. A change of what is encoded gets a new version.
+ */
+#include "base/sha256.h"
+#include "daemon/core/spec.h"
+
+/* What decides over a layer's content. */
+struct hash_layer {
+	enum job_layer layer;
+	const char *name; /* of files and directories; else NULL */
+	const char *digest; /* of the artifact, hex */
+	enum job_compile compile; /* of archives */
+};
+
+void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE]);
+
+const char *hash_layer_kind(enum job_layer layer); /* "archive", "file", "directory" */
+
+/* One part of a dependency hash, for people and for comparing. */
+struct hash_component {
+	const char *kind; /* static */
+	char *name, *value; /* owned */
+};
+
+struct hash_components {
+	struct hash_component *rows; /* owned */
+	size_t count;
+};
+
+void hash_components_deinit(struct hash_components *components);
+
+/* @archive_keys and @file_keys: layer keys in the order of the spec. @interpreter:
+ * absolute path of one on the host, or NULL when it is in an archive or there is
+ * none. @salt keys the hashes that stand for values of variables in @ret. */
+void hash_environment(const struct spec *spec, const char *const *archive_keys,
+	const char *const *file_keys, const char *interpreter, const char *salt,
+	char hash[SHA256_HEX_SIZE], struct hash_components *ret);
+
+/* Over everything a request says, who holds the lease included, keyed with @salt. */
+void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE]);
+
+/* A reader: who could read a file. */
+void hash_reader(const struct identity *identity, char ret[SHA256_HEX_SIZE]);

@@ -1,0 +1,55 @@
+#pragma once
+/*
+ * One artifact of one request on its way to a layer: found on the disk, digested,
+ * and its layer found, awaited or made. Loop thread only.
+ */
+#include "daemon/core/layers.h"
+#include "daemon/core/locate.h"
+
+enum input_origin {
+	INPUT_FOUND = 1, /* the layer was there */
+	INPUT_JOINED, /* it was being made for somebody else */
+	INPUT_MADE, /* it was made for this input */
+};
+
+struct input {
+	/* to be filled by the caller; borrowed while the input is under way */
+	struct core *core;
+	struct digests *digests;
+	struct layers *layers;
+	const struct peer *peer;
+	const char *path;
+	const char *name; /* of an entry of python.files; NULL: an archive */
+	enum job_compile compile;
+	/* Once, when it took longer than input_begin(). @err NULL: it is ready. */
+	void (*done)(struct input *input, const struct error *err);
+	void *owner; /* the caller's; not touched */
+
+	/* The layer, pinned, once the input is ready. */
+	struct db_layer layer;
+	enum input_origin origin;
+	bool is_directory; /* the source */
+	bool has_waited; /* for a worker, whatever for */
+
+	/* private to input.c */
+	struct locate locate;
+	struct fs_identity file;
+	enum job_layer kind;
+	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
+	struct creation_waiter waiter;
+	struct layers_key_waiter key_waiter;
+	struct digesting *digesting; /* borrowed; while waiting for a digest */
+	struct making *making; /* borrowed; while waiting for a layer */
+	bool is_ready;
+};
+
+enum {
+	INPUT_E_LATER = 1, /* done() will come */
+};
+
+/* 0: it is ready; INPUT_E_LATER; or a failure, and done() will not come. */
+int input_begin(struct input *input, struct error *err);
+/* Lets go of everything, a pinned layer included. May be called at any time. */
+void input_leave(struct input *input);
+/* How far it is; JOB_PHASE_WAITING when nothing is known. */
+struct job_progress input_progress(const struct input *input);

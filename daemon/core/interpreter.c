@@ -1,0 +1,158 @@
+#include "daemon/core/interpreter.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+void interpreter_deinit(struct interpreter *interpreter)
+{
+	size_t i;
+
+	locate_cancel(&interpreter->locate);
+	for (i = 0; i < interpreter->candidate_count; i++)
+		free(interpreter->candidates[i]);
+	free(interpreter->candidates);
+	free(interpreter->path);
+	*interpreter = (struct interpreter){ 0 };
+}
+
+static void add_candidate(struct interpreter *interpreter, char *path)
+{
+	interpreter->candidates[interpreter->candidate_count++] = path;
+}
+
+/* Relative entries of PATH mean nothing to a daemon; they are passed over. */
+static void search_path(struct interpreter *interpreter, const struct spec *spec)
+{
+	const char *at = spec->base_path ? spec->base_path : DEFAULT_PATH;
+	size_t n, count = 1;
+	const char *c;
+
+	for (c = at; *c; c++)
+		count += *c == ':';
+	interpreter->candidates = new0_array(char *, count);
+	for (;; at += n + 1) {
+		n = strcspn(at, ":");
+		if (*at == '/')
+			add_candidate(
+				interpreter, text_format("%.*s/%s", (int)n, at, spec->python));
+		if (!at[n])
+			return;
+	}
+}
+
+static bool has_dots(const char *path)
+{
+	_cleanup_free_ char *framed = text_format("/%s/", path);
+
+	return strstr(framed, "/../") || strstr(framed, "/./");
+}
+
+int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec, struct error *err)
+{
+	const char *python = spec->python;
+
+	interpreter->spec = spec;
+	if (!*python)
+		return 0;
+	if (*python == '/') {
+		interpreter->candidates = new0_array(char *, 1);
+		add_candidate(interpreter, text_copy(python));
+		return 0;
+	}
+	if (!strchr(python, '/')) {
+		search_path(interpreter, spec);
+		return 0;
+	}
+	interpreter->archive = spec_find_archive(spec, python, &interpreter->rest);
+	if (!interpreter->archive)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"python '%s' is a relative path that lies in the target directory of no "
+			"archive of the request",
+			python);
+	if (has_dots(interpreter->rest))
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"python '%s' has a '.' or '..' component", python);
+	return 0;
+}
+
+/* What was tried, for a person. */
+static int explain(
+	const struct interpreter *interpreter, const struct error *why, struct error *err)
+{
+	const char *python = interpreter->spec->python;
+	bool is_there = why->r == -EACCES || why->r == -EISDIR || why->r == -EINVAL;
+
+	if (why->r != -ENOENT && why->r != -ENOTDIR && !is_there) {
+		*err = *why;
+		return why->r;
+	}
+	if (interpreter->archive)
+		return fail(err, is_there ? -EINVAL : -ENOENT,
+			is_there ? "INTERPRETER_NOT_EXECUTABLE" : "INTERPRETER_NOT_FOUND",
+			"python '%s': '%s' in archive '%s' %s", python, interpreter->rest,
+			interpreter->archive->path,
+			is_there ? "is not a file that you may execute"
+				 : "is not there, or is a link to what is not there");
+	if (*python == '/')
+		return fail(err, is_there ? -EINVAL : -ENOENT,
+			is_there ? "INTERPRETER_NOT_EXECUTABLE" : "INTERPRETER_NOT_FOUND",
+			"python '%s' %s", python,
+			is_there ? "is not a file that you may execute" : "is not there");
+	return fail(err, -ENOENT, "INTERPRETER_NOT_FOUND",
+		"no '%s' that you may execute in any directory of the PATH '%s'", python,
+		interpreter->spec->base_path ? interpreter->spec->base_path : DEFAULT_PATH);
+}
+
+static void found(struct interpreter *interpreter, size_t index)
+{
+	interpreter->path = text_copy(interpreter->candidates[index]);
+}
+
+static void on_located(struct locate *locate, size_t index, const struct fs_identity *file,
+	enum fs_type type, const struct error *err)
+{
+	struct interpreter *interpreter = container_of(locate, struct interpreter, locate);
+	struct error why = { 0 };
+
+	if (err)
+		explain(interpreter, err, &why);
+	else
+		found(interpreter, index);
+	interpreter->done(interpreter, err ? &why : NULL);
+}
+
+int interpreter_find(struct interpreter *interpreter, struct core *core, const struct peer *peer,
+	const char *layer, struct error *err)
+{
+	static const struct error none = { .r = -ENOENT };
+	struct fs_identity file;
+	enum fs_type type;
+	size_t index;
+	int r;
+
+	if (interpreter->archive) {
+		interpreter->candidates = new0_array(char *, 1);
+		add_candidate(interpreter, text_format("%s/tree/%s", layer, interpreter->rest));
+	}
+	if (!*interpreter->spec->python)
+		return 0;
+	if (!interpreter->candidate_count)
+		return explain(interpreter, &none, err);
+	interpreter->locate = (struct locate){
+		.paths = (const char *const *)interpreter->candidates,
+		.path_count = interpreter->candidate_count,
+		.executable = true,
+		.peer = peer,
+		.done = on_located,
+	};
+	r = locate_begin(core, &interpreter->locate, &index, &file, &type, err);
+	if (r == LOCATE_E_LATER) {
+		interpreter->has_waited = true;
+		return INTERPRETER_E_LATER;
+	}
+	if (r == 0)
+		found(interpreter, index);
+	return r;
+}

@@ -1,0 +1,36 @@
+#pragma once
+/*
+ * Which Python executable a request means, and whether its peer can execute it.
+ * Loop thread only.
+ */
+#include "daemon/core/locate.h"
+#include "daemon/core/spec.h"
+
+struct interpreter {
+	/* Once, when it took longer than interpreter_find(). */
+	void (*done)(struct interpreter *interpreter, const struct error *err);
+
+	char *path; /* owned; absolute; NULL: none was asked for */
+	const struct spec_archive *archive; /* borrowed; the one it is in; NULL: on the host */
+	bool has_waited;
+
+	/* private to interpreter.c */
+	const struct spec *spec;
+	const char *rest;
+	char **candidates;
+	size_t candidate_count;
+	struct locate locate;
+};
+
+enum {
+	INTERPRETER_E_LATER = 1,
+};
+
+void interpreter_deinit(struct interpreter *interpreter);
+/* Sees whether it is on the host or in an archive. */
+int interpreter_prepare(
+	struct interpreter *interpreter, const struct spec *spec, struct error *err);
+/* 0: ->path is there; INTERPRETER_E_LATER. @layer: the directory of the layer of
+ * ->archive, when it is in one. */
+int interpreter_find(struct interpreter *interpreter, struct core *core, const struct peer *peer,
+	const char *layer, struct error *err);

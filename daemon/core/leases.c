@@ -1,0 +1,477 @@
+/*
+ * Who holds a lease is watched by what fits its kind: a pidfd, a timer, or the
+ * HoldLease stream itself. All leases of one process share one watch.
+ *
+ *	process      watched until it ends
+ *	connection   waits (grace) -> held -> ended: released
+ *	             ^ daemon restarts
+ *	time         timer, set anew by renewal
+ *
+ * Nothing here counts references: what is in use is what the leases' rows say.
+ */
+#include "daemon/core/leases.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+
+/* The pidfd of a holder, for all its leases. */
+struct holder {
+	struct map_node node; /* leases.holders */
+	char key[48];
+	struct leases *leases;
+	struct list list; /* of lease.holder_link */
+	struct watch_process watched;
+};
+
+struct lease {
+	struct list link; /* leases.all */
+	struct map_node node; /* leases.map */
+	struct leases *leases;
+	struct db_lease row;
+	struct list holder_link; /* holder.list */
+	struct holder *holder; /* NULL: not by a process */
+	struct timer timer;
+	struct lease_hold *hold; /* borrowed; NULL: nobody holds it by a stream now */
+	unsigned deliveries; /* under way */
+	bool is_delivered;
+};
+
+struct leases {
+	struct core *core;
+	struct janitor *janitor;
+	struct list all; /* of lease.link */
+	struct map map; /* of lease.node, by id */
+	struct map holders; /* of holder.node */
+};
+
+/* ---- holders */
+
+static void on_holder_gone(struct watch_process *watched)
+{
+	struct holder *holder = container_of(watched, struct holder, watched);
+
+	/* The last release frees the holder. */
+	while (holder) {
+		struct lease *lease = container_of(holder->list.next, struct lease, holder_link);
+
+		if (lease->holder_link.next == &holder->list)
+			holder = NULL;
+		lease_release(lease, LEASE_EXPIRED);
+	}
+}
+
+static int hold_by_process(struct lease *lease, struct error *err)
+{
+	struct leases *leases = lease->leases;
+	struct holder *holder;
+	struct map_node *node;
+	char key[48];
+	int r;
+
+	snprintf(key, sizeof(key), "%d/%llu", lease->row.pid,
+		(unsigned long long)lease->row.pid_start);
+	node = map_find(&leases->holders, key);
+	if (node) {
+		holder = container_of(node, struct holder, node);
+	} else {
+		holder = new0(struct holder);
+		holder->leases = leases;
+		list_init(&holder->list);
+		holder->watched.process = (struct process){ lease->row.pid, lease->row.pid_start };
+		holder->watched.gone = on_holder_gone;
+		r = watch_process_start(leases->core->watch, &holder->watched, err);
+		if (r) {
+			free(holder);
+			if (r == WATCH_E_GONE)
+				r = fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+					"process %d, which is to hold the lease, has ended",
+					lease->row.pid);
+			return r;
+		}
+		memcpy(holder->key, key, sizeof(key));
+		map_add(&leases->holders, &holder->node, holder->key);
+	}
+	lease->holder = holder;
+	list_add(&holder->list, &lease->holder_link);
+	return 0;
+}
+
+static void leave_holder(struct lease *lease)
+{
+	struct holder *holder = STEAL(lease->holder);
+
+	if (!holder)
+		return;
+	list_remove(&lease->holder_link);
+	if (!list_is_empty(&holder->list))
+		return;
+	watch_process_stop(&holder->watched);
+	map_remove(&holder->leases->holders, &holder->node);
+	free(holder);
+}
+
+/* Timers of libevent are not made for a month at a time. */
+#define LONGEST_TIMER_MS (24 * 3600 * INT64_C(1000))
+
+static void set_timer(struct lease *lease)
+{
+	int64_t left = lease->row.expires - clock_unix_ms();
+
+	left = left < 0 ? 0 : left > LONGEST_TIMER_MS ? LONGEST_TIMER_MS : left;
+	timer_set(lease->leases->core->watch, &lease->timer, (uint64_t)left);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct lease *lease = container_of(timer, struct lease, timer);
+
+	if (lease->row.holder == DB_HOLDER_TIME && lease->row.expires > clock_unix_ms())
+		set_timer(lease);
+	else
+		lease_release(lease, LEASE_EXPIRED);
+}
+
+static int watch_holder(struct lease *lease, struct error *err)
+{
+	switch (lease->row.holder) {
+	case DB_HOLDER_PROCESS:
+		return hold_by_process(lease, err);
+	case DB_HOLDER_CONNECTION:
+		timer_set(lease->leases->core->watch, &lease->timer, lease->row.grace_ms);
+		return 0;
+	default:
+		set_timer(lease);
+		return 0;
+	}
+}
+
+/* ---- life */
+
+static struct lease *lease_new(struct leases *leases, const struct db_lease *row)
+{
+	struct lease *lease = new0(struct lease);
+
+	lease->leases = leases;
+	lease->row = *row;
+	lease->timer.fired = on_timer;
+	map_add(&leases->map, &lease->node, lease->row.id);
+	list_add(&leases->all, &lease->link);
+	return lease;
+}
+
+static void lease_free(struct lease *lease)
+{
+	leave_holder(lease);
+	timer_clear(&lease->timer);
+	map_remove(&lease->leases->map, &lease->node);
+	list_remove(&lease->link);
+	free(lease);
+}
+
+void lease_release(struct lease *lease, enum lease_end why)
+{
+	static const char *const words[] = {
+		[LEASE_RELEASED] = "released",
+		[LEASE_EXPIRED] = "expired",
+		[LEASE_FAILED] = "failed",
+	};
+	struct core *core = lease->leases->core;
+	struct lease_hold *hold = STEAL(lease->hold);
+	struct error err = { 0 };
+	int r;
+
+	if (why == LEASE_RELEASED)
+		core->counters.leases_released++;
+	else if (why == LEASE_EXPIRED)
+		core->counters.leases_expired++;
+	r = db_delete_lease(core->db, lease->row.id, clock_unix_ms(), &err);
+	if (r < 0)
+		log_failure(LOG_LEVEL_ERROR, "lease-not-deleted", &err);
+	janitor_remove_lease(lease->leases->janitor, lease->row.id, lease->row.uid, lease->row.gid);
+	log_debug("lease-ended", "id=%s why=%s", lease->row.id, words[why]);
+	lease_free(lease);
+	if (hold) {
+		hold->lease = NULL;
+		hold->ended(hold);
+	}
+}
+
+static int fill_holder(struct db_lease *row, const struct lease_grant *grant, struct error *err)
+{
+	const struct spec *spec = grant->spec;
+	const struct peer *peer = grant->peer;
+	struct process process = peer->process;
+	int r = 0;
+
+	switch (spec->holder) {
+	case SPEC_HOLDER_TIME:
+		row->holder = DB_HOLDER_TIME;
+		row->expires = row->created + (int64_t)spec->holder_seconds * 1000;
+		return 0;
+	case SPEC_HOLDER_CONNECTION:
+		row->holder = DB_HOLDER_CONNECTION;
+		row->grace_ms = spec->holder_grace_ms;
+		return 0;
+	case SPEC_HOLDER_PROCESS:
+		break;
+	}
+	if (!peer->process.pid || (spec->holder_pid && peer->is_nested))
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"the daemon cannot see the process that is to hold the lease: it lives in "
+			"another pid namespace; hold the lease by a connection or a time-to-live");
+	if (spec->holder_pid)
+		r = process_find(spec->holder_pid, peer->identity.uid, &process, NULL, err);
+	if (r == WATCH_E_GONE)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "there is no process %d",
+			spec->holder_pid);
+	if (r == WATCH_E_FOREIGN)
+		return fail(err, -EPERM, "NOT_ALLOWED", "process %d is not of uid %d",
+			spec->holder_pid, (int)peer->identity.uid);
+	row->holder = DB_HOLDER_PROCESS;
+	row->pid = process.pid;
+	row->pid_start = process.start;
+	return r;
+}
+
+static int make_directory(struct leases *leases, struct db_lease *row,
+	const struct lease_grant *grant, struct error *err)
+{
+	const struct spec *spec = grant->spec;
+	struct tree_link *links = new0_array(struct tree_link, spec->archive_count);
+	size_t i;
+	int r;
+
+	for (i = 0; i < spec->archive_count; i++)
+		links[i] = (struct tree_link){
+			.target_dir = spec->archives[i].target,
+			.layer_id = spec->archives[i].private_copy ? NULL : grant->layer_ids[i],
+		};
+	do {
+		random_id(row->id, LEASE_ID_LENGTH);
+		r = tree_make_lease(leases->core->tree, row->id, &grant->peer->identity, links,
+			spec->archive_count, err);
+	} while (r == TREE_E_EXISTS);
+	free(links);
+	return r;
+}
+
+static int add_rows(struct db *db, const struct db_lease *row, const struct lease_grant *grant,
+	struct error *err)
+{
+	int r;
+
+	r = db_begin(db, err);
+	if (r)
+		return r;
+	r = fold(db_use_environment(db, grant->hash, grant->owner, grant->components,
+		grant->component_count, grant->layer_ids, grant->layer_count, row->created, err));
+	if (r == 0)
+		r = fold(db_add_lease(db, row, grant->layer_ids, grant->layer_count, err));
+	if (r) {
+		db_rollback(db);
+		return r;
+	}
+	return db_commit(db, err);
+}
+
+static int check_count(struct leases *leases, const struct peer *peer, struct error *err)
+{
+	uint64_t count;
+	int r;
+
+	if (!leases->core->config.max_leases)
+		return 0;
+	r = db_count_leases_of(leases->core->db, peer->identity.uid, &count, err);
+	if (r == 0 && count >= leases->core->config.max_leases)
+		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu leases already",
+			(int)peer->identity.uid, (unsigned long long)count);
+	return r;
+}
+
+int leases_grant(struct leases *leases, const struct lease_grant *grant, struct lease **ret,
+	struct error *err)
+{
+	struct core *core = leases->core;
+	struct db_lease row = {
+		.uid = grant->peer->identity.uid,
+		.gid = grant->peer->identity.gid,
+		.owner = grant->owner,
+		.created = clock_unix_ms(),
+	};
+	struct lease *lease;
+	int r;
+
+	snprintf(row.hash, sizeof(row.hash), "%s", grant->hash);
+	snprintf(row.request_id, sizeof(row.request_id), "%s", grant->spec->request_id);
+	snprintf(row.request_digest, sizeof(row.request_digest), "%s", grant->request_digest);
+	snprintf(row.label, sizeof(row.label), "%s", grant->spec->label);
+	snprintf(row.boot_id, sizeof(row.boot_id), "%s", core->boot_id);
+	r = check_count(leases, grant->peer, err);
+	if (r == 0)
+		r = fill_holder(&row, grant, err);
+	if (r == 0)
+		r = fold(make_directory(leases, &row, grant, err));
+	if (r)
+		return r;
+	lease = lease_new(leases, &row);
+	r = watch_holder(lease, err);
+	if (r == 0)
+		r = add_rows(core->db, &row, grant, err);
+	if (r) {
+		lease_free(lease);
+		janitor_remove_lease(leases->janitor, row.id, row.uid, row.gid);
+		return r;
+	}
+	log_debug("lease-granted", "id=%s uid=%d hash=%.16s label='%s'", row.id, (int)row.uid,
+		row.hash, LOG_TEXT(row.label));
+	*ret = lease;
+	return 0;
+}
+
+int leases_load(struct leases *leases, struct error *err)
+{
+	struct db_leases rows = { 0 };
+	char after[LEASE_ID_LENGTH + 1] = "";
+	size_t i, count;
+	int r;
+
+	do {
+		r = db_list_leases(leases->core->db, after, 1000, -1, &rows, err);
+		if (r)
+			return r;
+		count = rows.count;
+		for (i = 0; i < count; i++) {
+			struct lease *lease = lease_new(leases, &rows.rows[i]);
+			struct error why = { 0 };
+
+			lease->is_delivered = true;
+			memcpy(after, rows.rows[i].id, sizeof(after));
+			if (watch_holder(lease, &why))
+				lease_release(lease, LEASE_EXPIRED);
+		}
+		free(rows.rows);
+		rows = (struct db_leases){ 0 };
+	} while (count);
+	return 0;
+}
+
+/* ---- what others do with them */
+
+struct lease *leases_find(struct leases *leases, const char *id)
+{
+	struct map_node *node = map_find(&leases->map, id);
+
+	return node ? container_of(node, struct lease, node) : NULL;
+}
+
+int leases_find_by_request(struct leases *leases, uid_t uid, const char *request_id,
+	struct db_lease *ret, struct error *err)
+{
+	return db_find_lease_by_request(leases->core->db, uid, request_id, ret, err);
+}
+
+const char *lease_id(const struct lease *lease)
+{
+	return lease->row.id;
+}
+
+uid_t lease_uid(const struct lease *lease)
+{
+	return lease->row.uid;
+}
+
+int64_t lease_expires(const struct lease *lease)
+{
+	return lease->row.holder == DB_HOLDER_TIME ? lease->row.expires : 0;
+}
+
+void lease_begin_delivery(struct lease *lease)
+{
+	lease->deliveries++;
+}
+
+void leases_end_delivery(struct leases *leases, const char *id, bool delivered)
+{
+	struct lease *lease = leases_find(leases, id);
+
+	if (!lease)
+		return;
+	lease->deliveries--;
+	lease->is_delivered |= delivered;
+	if (!lease->is_delivered && !lease->deliveries)
+		lease_release(lease, LEASE_FAILED);
+}
+
+int lease_renew(struct lease *lease, uint32_t seconds, struct error *err)
+{
+	int64_t expires = clock_unix_ms() + (int64_t)seconds * 1000;
+	int r;
+
+	if (lease->row.holder != DB_HOLDER_TIME)
+		return fail(err, -EBUSY, "HOLDER_MISMATCH",
+			"lease '%s' is not held by a time-to-live", lease->row.id);
+	r = fold(db_set_lease_expiry(lease->leases->core->db, lease->row.id, expires, err));
+	if (r)
+		return r;
+	lease->row.expires = expires;
+	set_timer(lease);
+	return 0;
+}
+
+int lease_hold(struct lease *lease, struct lease_hold *hold, struct error *err)
+{
+	if (lease->row.holder != DB_HOLDER_CONNECTION)
+		return fail(err, -EBUSY, "HOLDER_MISMATCH",
+			"lease '%s' is not held by a connection", lease->row.id);
+	if (lease->hold)
+		return fail(err, -EBUSY, "HOLDER_MISMATCH",
+			"another stream holds lease '%s' already", lease->row.id);
+	timer_clear(&lease->timer);
+	lease->hold = hold;
+	lease->is_delivered = true;
+	hold->lease = lease;
+	return 0;
+}
+
+void lease_hold_end(struct lease_hold *hold, bool keep)
+{
+	struct lease *lease = STEAL(hold->lease);
+
+	if (!lease)
+		return;
+	lease->hold = NULL;
+	if (keep)
+		timer_set(lease->leases->core->watch, &lease->timer, lease->row.grace_ms);
+	else
+		lease_release(lease, LEASE_EXPIRED);
+}
+
+size_t leases_count(const struct leases *leases)
+{
+	return leases->map.count;
+}
+
+struct leases *leases_new(struct core *core, struct janitor *janitor)
+{
+	struct leases *leases = new0(struct leases);
+
+	leases->core = core;
+	leases->janitor = janitor;
+	list_init(&leases->all);
+	return leases;
+}
+
+struct leases *leases_free(struct leases *leases)
+{
+	if (!leases)
+		return NULL;
+	list_for_each_safe (link, &leases->all)
+		lease_free(container_of(link, struct lease, link));
+	map_deinit(&leases->map);
+	map_deinit(&leases->holders);
+	free(leases);
+	return NULL;
+}

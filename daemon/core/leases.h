@@ -1,0 +1,76 @@
+#pragma once
+/*
+ * Leases and their holders. The rows are in the index; beside them, in memory, is
+ * what watches the holders. Loop thread only.
+ */
+#include "daemon/core/core.h"
+#include "daemon/core/janitor.h"
+#include "daemon/core/spec.h"
+
+struct leases;
+struct lease;
+
+struct leases *leases_new(struct core *core, struct janitor *janitor);
+struct leases *leases_free(struct leases *leases); /* rows and directories stay */
+
+/* At the start: watches the holders of all leases in the index; releases those
+ * whose holder is gone. */
+int leases_load(struct leases *leases, struct error *err);
+
+/* What a new lease is on. Borrowed. */
+struct lease_grant {
+	const struct spec *spec;
+	const struct peer *peer;
+	const char *hash; /* of the environment */
+	int64_t owner; /* of the environment */
+	const struct db_component *components;
+	size_t component_count;
+	const char *const *layer_ids; /* one for each archive, then for each file */
+	size_t layer_count;
+	const char *request_digest;
+};
+
+/* Makes directory and row, watches the holder. On failure nothing is left.
+ * Private copies come later, by whoever asked. */
+int leases_grant(struct leases *leases, const struct lease_grant *grant, struct lease **ret,
+	struct error *err);
+
+/* NULL: no such lease (any more). */
+struct lease *leases_find(struct leases *leases, const char *id);
+/* The one that was made under this request id. DB_E_NOT_FOUND. */
+int leases_find_by_request(struct leases *leases, uid_t uid, const char *request_id,
+	struct db_lease *ret, struct error *err);
+
+const char *lease_id(const struct lease *lease);
+uid_t lease_uid(const struct lease *lease);
+int64_t lease_expires(const struct lease *lease); /* 0: not by time */
+
+/* An answer that names the lease is under way; it arrived, or it did not. A lease
+ * that no answer ever named to anybody is released. Each begin is followed by one
+ * end, with the id, for the lease may be gone by then. */
+void lease_begin_delivery(struct lease *lease);
+void leases_end_delivery(struct leases *leases, const char *id, bool delivered);
+
+enum lease_end {
+	LEASE_RELEASED, /* somebody said so */
+	LEASE_EXPIRED, /* its holder is gone or its time is up */
+	LEASE_FAILED, /* it never came to be used */
+};
+
+void lease_release(struct lease *lease, enum lease_end why);
+
+/* -EBADF style errors: NOT_FOUND, HOLDER_MISMATCH by reason. */
+int lease_renew(struct lease *lease, uint32_t seconds, struct error *err);
+
+/* A HoldLease stream. */
+struct lease_hold {
+	struct lease *lease; /* private to leases.c; NULL while it holds nothing */
+	/* The lease was released by somebody else; the hold is over. */
+	void (*ended)(struct lease_hold *hold);
+};
+
+int lease_hold(struct lease *lease, struct lease_hold *hold, struct error *err);
+/* @keep: the daemon stops, and the lease waits for its grace time. */
+void lease_hold_end(struct lease_hold *hold, bool keep);
+
+size_t leases_count(const struct leases *leases);

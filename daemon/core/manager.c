@@ -1,0 +1,387 @@
+#include "daemon/core/manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core/hash.h"
+#include "daemon/core/recover.h"
+#include "daemon/core/upkeep.h"
+
+struct manager {
+	struct core *core; /* borrowed */
+	struct janitor *janitor;
+	struct digests *digests;
+	struct layers *layers;
+	struct leases *leases;
+	struct creates *creates;
+	struct upkeep *upkeep;
+	int64_t started;
+	bool is_draining;
+};
+
+/* ---- life */
+
+static void on_layer_ready(void *data)
+{
+	struct manager *manager = data;
+
+	upkeep_on_layer(manager->upkeep);
+}
+
+int manager_new(struct core *core, struct manager **ret, struct error *err)
+{
+	_cleanup_(manager_freep) struct manager *manager = new0(struct manager);
+	int r;
+
+	manager->core = core;
+	manager->started = clock_unix_ms();
+	manager->janitor = janitor_new(core);
+	manager->digests = digests_new(core);
+	manager->layers = layers_new(core, manager->janitor, manager->digests);
+	manager->leases = leases_new(core, manager->janitor);
+	manager->creates = creates_new(core, manager->digests, manager->layers, manager->leases);
+	manager->upkeep = upkeep_new(core, manager->layers, manager->janitor);
+	layers_on_ready(manager->layers, on_layer_ready, manager);
+	r = recover(core, manager->layers, manager->janitor, err);
+	if (r == 0)
+		r = leases_load(manager->leases, err);
+	if (r)
+		return r;
+	*ret = STEAL(manager);
+	return 0;
+}
+
+struct manager *manager_free(struct manager *manager)
+{
+	if (!manager)
+		return NULL;
+	upkeep_free(manager->upkeep);
+	creates_free(manager->creates);
+	leases_free(manager->leases);
+	layers_free(manager->layers);
+	digests_free(manager->digests);
+	janitor_free(manager->janitor);
+	free(manager);
+	return NULL;
+}
+
+void manager_drain(struct manager *manager)
+{
+	manager->is_draining = true;
+	upkeep_stop(manager->upkeep);
+}
+
+bool manager_is_idle(const struct manager *manager)
+{
+	return creates_count(manager->creates) == 0 && janitor_is_idle(manager->janitor) &&
+		pool_is_idle(manager->core->pool);
+}
+
+void manager_on_index_pages(struct manager *manager, int pages)
+{
+	upkeep_on_pages(manager->upkeep, pages);
+}
+
+void manager_admit(const struct manager *manager, struct peer *peer, pid_t pid)
+{
+	hash_reader(&peer->identity, peer->reader);
+	peer->process = (struct process){ 0 };
+	if (pid <= 0 || process_find(pid, peer->identity.uid, &peer->process, NULL, NULL))
+		return;
+	peer->is_nested = process_check_namespace(pid) != 0;
+}
+
+/* ---- leases */
+
+int manager_create(struct manager *manager, struct create *create, struct error *err)
+{
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	return create_begin(manager->creates, create, err);
+}
+
+void manager_end_delivery(struct manager *manager, const char *lease_id, bool delivered)
+{
+	leases_end_delivery(manager->leases, lease_id, delivered);
+}
+
+static bool may_touch(const struct peer *peer, uid_t uid)
+{
+	return peer->is_admin || peer->identity.uid == uid;
+}
+
+static int find_lease(struct manager *manager, const struct peer *peer, const char *id,
+	struct lease **ret, struct error *err)
+{
+	struct lease *lease = leases_find(manager->leases, id);
+
+	if (!lease)
+		return fail(err, -ENOENT, "NOT_FOUND", "there is no lease '%s'", LOG_TEXT(id));
+	if (!may_touch(peer, lease_uid(lease)))
+		return fail(err, -EPERM, "NOT_ALLOWED", "lease '%s' is not of uid %d", id,
+			(int)peer->identity.uid);
+	*ret = lease;
+	return 0;
+}
+
+int manager_release(struct manager *manager, const struct peer *peer, const char *id,
+	bool *released, struct error *err)
+{
+	struct lease *lease;
+	int r;
+
+	*released = false;
+	if (!leases_find(manager->leases, id))
+		return 0;
+	r = find_lease(manager, peer, id, &lease, err);
+	if (r)
+		return r;
+	lease_release(lease, LEASE_RELEASED);
+	*released = true;
+	return 0;
+}
+
+int manager_renew(struct manager *manager, const struct peer *peer, const char *id,
+	uint32_t seconds, int64_t *expires, struct error *err)
+{
+	struct lease *lease;
+	int r;
+
+	r = find_lease(manager, peer, id, &lease, err);
+	if (r == 0)
+		r = lease_renew(lease, seconds, err);
+	if (r == 0)
+		*expires = lease_expires(lease);
+	return r;
+}
+
+int manager_hold(struct manager *manager, const struct peer *peer, const char *id,
+	struct lease_hold *hold, struct error *err)
+{
+	struct lease *lease;
+	int r;
+
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	r = find_lease(manager, peer, id, &lease, err);
+	return r ? r : lease_hold(lease, hold, err);
+}
+
+/* ---- what is there */
+
+/* -1: everything. */
+static int64_t view_of(const struct peer *peer)
+{
+	return peer->is_admin ? -1 : (int64_t)peer->identity.uid;
+}
+
+int manager_get_status(struct manager *manager, struct manager_status *ret, struct error *err)
+{
+	*ret = (struct manager_status){
+		.is_draining = manager->is_draining,
+		.started = manager->started,
+		.state_directory = tree_path(manager->core->tree),
+		.creations = creates_count(manager->creates) + layers_count_making(manager->layers),
+		.max_bytes = manager->core->config.max_bytes,
+		.counters = manager->core->counters,
+		.pool = *pool_get_counters(manager->core->pool),
+	};
+	ret->leftovers = janitor_list_leftovers(manager->janitor, &ret->leftover_count);
+	return db_get_totals(manager->core->db, &ret->totals, err);
+}
+
+int manager_list_environments(struct manager *manager, const struct peer *peer, const char *after,
+	size_t limit, struct db_environments *ret, struct error *err)
+{
+	return db_list_environments(manager->core->db, after, limit, view_of(peer), ret, err);
+}
+
+int manager_list_layers(struct manager *manager, const struct peer *peer, const char *after,
+	size_t limit, struct db_layers *ret, struct error *err)
+{
+	return db_list_layers(manager->core->db, after, limit, view_of(peer), ret, err);
+}
+
+int manager_list_leases(struct manager *manager, const struct peer *peer, const char *after,
+	size_t limit, struct db_leases *ret, struct error *err)
+{
+	return db_list_leases(manager->core->db, after, limit, view_of(peer), ret, err);
+}
+
+struct gathering {
+	const struct peer *peer;
+	struct manager_creations *list;
+};
+
+static void add_creation(struct gathering *gathering, const struct manager_creation *row)
+{
+	struct manager_creations *list = gathering->list;
+
+	list->rows[list->count] = *row;
+	list->rows[list->count].id = text_copy(row->id);
+	list->rows[list->count].subject = text_copy(row->subject);
+	list->count++;
+}
+
+static void add_making(const struct layers_making_info *info, void *data)
+{
+	struct gathering *gathering = data;
+	struct manager_creation row = {
+		.kind = MANAGER_CREATION_LAYER,
+		.id = (char *)info->id,
+		.subject = (char *)info->path,
+		.uid = info->uid,
+		.progress = info->progress,
+		.waiters = info->waiters,
+		.started = info->started,
+		.pid = info->pid,
+	};
+
+	if (may_touch(gathering->peer, info->uid))
+		add_creation(gathering, &row);
+}
+
+static void add_create(const struct create_info *info, void *data)
+{
+	struct gathering *gathering = data;
+	struct manager_creation row = {
+		.kind = MANAGER_CREATION_ENVIRONMENT,
+		.id = (char *)info->id,
+		.subject = (char *)(*info->hash ? info->hash : info->label),
+		.uid = info->uid,
+		.waiters = 1,
+		.started = info->started,
+	};
+
+	if (may_touch(gathering->peer, info->uid))
+		add_creation(gathering, &row);
+}
+
+static int compare_creations(const void *a, const void *b)
+{
+	return strcmp(
+		((const struct manager_creation *)a)->id, ((const struct manager_creation *)b)->id);
+}
+
+void manager_list_creations(
+	struct manager *manager, const struct peer *peer, struct manager_creations *ret)
+{
+	struct gathering gathering = { peer, ret };
+
+	*ret = (struct manager_creations){ 0 };
+	ret->rows = new0_array(struct manager_creation,
+		creates_count(manager->creates) + layers_count_making(manager->layers));
+	layers_visit(manager->layers, add_making, &gathering);
+	creates_visit(manager->creates, add_create, &gathering);
+	qsort(ret->rows, ret->count, sizeof(*ret->rows), compare_creations);
+}
+
+void manager_creations_deinit(struct manager_creations *creations)
+{
+	size_t i;
+
+	for (i = 0; i < creations->count; i++) {
+		free(creations->rows[i].id);
+		free(creations->rows[i].subject);
+	}
+	free(creations->rows);
+	*creations = (struct manager_creations){ 0 };
+}
+
+static bool may_see_owner(const struct peer *peer, int64_t owner)
+{
+	return owner == DB_SHARED || may_touch(peer, (uid_t)owner);
+}
+
+/* Ids of leases and layers have lengths of their own; what is neither is a hash. */
+static int find(struct db *db, const struct peer *peer, const char *id, struct manager_found *ret,
+	struct error *err)
+{
+	int r = DB_E_NOT_FOUND;
+
+	if (strlen(id) == LEASE_ID_LENGTH) {
+		ret->kind = MANAGER_FOUND_LEASE;
+		r = db_find_lease(db, id, &ret->lease, err);
+		if (r == 0 && !may_touch(peer, ret->lease.uid))
+			r = DB_E_NOT_FOUND;
+	}
+	if (r == DB_E_NOT_FOUND && strlen(id) == LAYER_ID_LENGTH) {
+		ret->kind = MANAGER_FOUND_LAYER;
+		r = db_find_layer(db, id, &ret->layer, err);
+		if (r == 0 && !may_see_owner(peer, ret->layer.owner))
+			r = DB_E_NOT_FOUND;
+	}
+	if (r == DB_E_NOT_FOUND && strlen(id) >= 8) {
+		ret->kind = MANAGER_FOUND_ENVIRONMENT;
+		r = db_find_environment(db, id, view_of(peer), &ret->environment, err);
+	}
+	return r;
+}
+
+int manager_find(struct manager *manager, const struct peer *peer, const char *id,
+	struct manager_found *ret, struct error *err)
+{
+	int r;
+
+	r = find(manager->core->db, peer, id, ret, err);
+	if (r == DB_E_NOT_FOUND)
+		return fail(err, -ENOENT, "NOT_FOUND",
+			"there is no lease, layer or environment '%s'", LOG_TEXT(id));
+	if (r == DB_E_EXISTS)
+		return fail(err, -ENOENT, "NOT_FOUND", "more than one environment begins with '%s'",
+			LOG_TEXT(id));
+	return r;
+}
+
+int manager_lease_layers(
+	struct manager *manager, const char *lease_id, struct db_ids *ret, struct error *err)
+{
+	return db_list_lease_layers(manager->core->db, lease_id, ret, err);
+}
+
+int manager_environment_layers(struct manager *manager, const struct db_environment *environment,
+	struct db_ids *ret, struct error *err)
+{
+	return db_list_environment_layers(
+		manager->core->db, environment->hash, environment->owner, ret, err);
+}
+
+int manager_environment_components(struct manager *manager,
+	const struct db_environment *environment, struct db_components *ret, struct error *err)
+{
+	return db_list_components(
+		manager->core->db, environment->hash, environment->owner, ret, err);
+}
+
+char *manager_layer_directory(const struct manager *manager, const char *id)
+{
+	_cleanup_free_ char *path = tree_layer_path(manager->core->tree, id);
+
+	return text_format("%s/tree", path);
+}
+
+char *manager_lease_directory(const struct manager *manager, const char *id)
+{
+	return tree_lease_path(manager->core->tree, id);
+}
+
+int manager_collect(struct manager *manager, const struct peer *peer, uint64_t max_bytes,
+	uint32_t idle_seconds, bool dry_run, struct manager_collected *ret, struct error *err)
+{
+	int64_t used_before = idle_seconds ? clock_unix_ms() - (int64_t)idle_seconds * 1000 : 0;
+	struct upkeep_collected collected = { 0 };
+	size_t i;
+	int r;
+
+	if (!peer->is_admin)
+		return fail(err, -EPERM, "NOT_ALLOWED", "only administrators may collect");
+	if (!dry_run)
+		janitor_retry(manager->janitor);
+	r = upkeep_collect(manager->upkeep, max_bytes, used_before, dry_run, &collected, err);
+	*ret = (struct manager_collected){ .layers = collected.layers, .count = collected.count };
+	for (i = 0; i < collected.count; i++)
+		ret->freed_bytes += collected.layers.rows[i].bytes;
+	ret->kept_bytes = collected.total_bytes - ret->freed_bytes;
+	return r;
+}

@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * What was asked for, as values: checked text, no longer a wire message and not
+ * yet anything on a disk. Loop thread only.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "daemon/jobs/pool.h"
+
+struct spec_archive {
+	char *path, *target; /* owned */
+	bool private_copy;
+};
+
+struct spec_file {
+	char *path, *name; /* owned; the name is never empty */
+};
+
+struct spec_variable {
+	char *name, *value; /* owned */
+};
+
+enum spec_holder {
+	SPEC_HOLDER_PROCESS,
+	SPEC_HOLDER_CONNECTION,
+	SPEC_HOLDER_TIME,
+};
+
+struct spec {
+	char *request_id, *label; /* owned; may be empty, never NULL */
+	struct spec_archive *archives;
+	size_t archive_count;
+	struct spec_file *files;
+	size_t file_count;
+	char *python, *python_path; /* owned; may be empty, never NULL */
+	struct spec_variable *variables; /* sorted by name, no name twice */
+	size_t variable_count;
+	char *base_path, *base_python_path; /* owned; NULL when not given */
+	enum job_compile compile;
+	enum spec_holder holder;
+	int32_t holder_pid; /* 0: the peer */
+	uint32_t holder_seconds; /* of SPEC_HOLDER_TIME */
+	uint32_t holder_grace_ms;
+};
+
+void spec_deinit(struct spec *spec);
+
+/* Sorts what has no order; refuses targets that are no place beneath a directory
+ * (TARGET_INVALID) or in each other's way (TARGET_CONFLICT), and what else
+ * contradicts itself. */
+int spec_check(struct spec *spec, struct error *err);
+
+/* What becomes of an entry of python.files, by its name, as Flink does it. */
+enum spec_file_use {
+	SPEC_FILE_MODULE, /* its directory goes on PYTHONPATH */
+	SPEC_FILE_EXTRACTED, /* what was in it goes on PYTHONPATH */
+	SPEC_FILE_ITSELF, /* it goes on PYTHONPATH */
+};
+
+enum spec_file_use spec_file_use(const char *name);
+
+/* The archive that @path (relative) leads into; @rest is what comes behind its
+ * target. NULL: none does. */
+const struct spec_archive *spec_find_archive(
+	const struct spec *spec, const char *path, const char **rest);
