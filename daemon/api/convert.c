@@ -1,0 +1,294 @@
+/*
+ * In: protobuf-c hands out strings that message_unpack() has found to be UTF-8
+ * without NUL. What is left to check is length, and what each field says of itself.
+ */
+#include "daemon/api/convert.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define MAX_LABEL 256
+#define MAX_REQUEST_ID 128
+#define MAX_PATH_LIST 65536
+#define MAX_VARIABLE_BYTES 131072
+#define MAX_INPUTS 1024
+#define MAX_TTL 2592000
+#define DEFAULT_GRACE_MS 30000
+#define MAX_GRACE_MS (3600 * 1000)
+
+enum grpc_code convert_status(const struct error *err)
+{
+	static const struct {
+		int r;
+		enum grpc_code code;
+	} codes[] = {
+		{ -EINVAL, GRPC_INVALID_ARGUMENT },
+		{ -EBADMSG, GRPC_INVALID_ARGUMENT },
+		{ -EISDIR, GRPC_INVALID_ARGUMENT },
+		{ -ELOOP, GRPC_INVALID_ARGUMENT },
+		{ -EOPNOTSUPP, GRPC_INVALID_ARGUMENT },
+		{ -ENAMETOOLONG, GRPC_INVALID_ARGUMENT },
+		{ -ENOENT, GRPC_NOT_FOUND },
+		{ -ENOTDIR, GRPC_NOT_FOUND },
+		{ -EACCES, GRPC_PERMISSION_DENIED },
+		{ -EPERM, GRPC_PERMISSION_DENIED },
+		{ -EEXIST, GRPC_ALREADY_EXISTS },
+		{ -ESRCH, GRPC_FAILED_PRECONDITION },
+		{ -EBUSY, GRPC_FAILED_PRECONDITION },
+		{ -ESTALE, GRPC_ABORTED },
+		{ -EAGAIN, GRPC_ABORTED },
+		{ -ENOSPC, GRPC_RESOURCE_EXHAUSTED },
+		{ -EDQUOT, GRPC_RESOURCE_EXHAUSTED },
+		{ -EFBIG, GRPC_RESOURCE_EXHAUSTED },
+		{ -E2BIG, GRPC_RESOURCE_EXHAUSTED },
+		{ -EMFILE, GRPC_RESOURCE_EXHAUSTED },
+		{ -ENFILE, GRPC_RESOURCE_EXHAUSTED },
+		{ -ENOMEM, GRPC_RESOURCE_EXHAUSTED },
+		{ -ESHUTDOWN, GRPC_UNAVAILABLE },
+		{ -ETIMEDOUT, GRPC_UNAVAILABLE },
+		{ -ETIME, GRPC_DEADLINE_EXCEEDED },
+		{ -ECANCELED, GRPC_CANCELLED },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i].r == err->r)
+			return codes[i].code;
+	return GRPC_INTERNAL;
+}
+
+/* ---- in */
+
+static int check_length(const char *text, size_t limit, const char *field, struct error *err)
+{
+	if (strlen(text) > limit)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %zu bytes", field,
+			limit);
+	return 0;
+}
+
+static int check_path(const char *path, const char *field, struct error *err)
+{
+	if (!*path)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is empty", field);
+	if (strlen(path) >= PATH_MAX)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %d bytes", field,
+			PATH_MAX - 1);
+	if (*path != '/')
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"%s '%s' is not absolute: the daemon does not have your working directory",
+			field, path);
+	return 0;
+}
+
+static int to_archives(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	size_t i;
+	int r;
+
+	spec->archives = new0_array(struct spec_archive, wire->n_archives);
+	for (i = 0; i < wire->n_archives; i++) {
+		const Pyenvd__V1__Archive *archive = wire->archives[i];
+
+		r = check_path(archive->path, "archives.path", err);
+		if (r == 0)
+			r = check_length(
+				archive->target_dir, PATH_MAX / 2, "archives.target_dir", err);
+		if (r)
+			return r;
+		spec->archives[spec->archive_count++] = (struct spec_archive){
+			.path = text_copy(archive->path),
+			.target = text_copy(archive->target_dir),
+			.private_copy = archive->private_copy,
+		};
+	}
+	return 0;
+}
+
+static int to_files(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	size_t i;
+	int r;
+
+	spec->files = new0_array(struct spec_file, wire->n_python_files);
+	for (i = 0; i < wire->n_python_files; i++) {
+		const Pyenvd__V1__PythonFile *file = wire->python_files[i];
+		_cleanup_free_ char *path = NULL;
+		size_t n;
+
+		r = check_path(file->path, "python_files.path", err);
+		if (r)
+			return r;
+		path = text_copy(file->path);
+		for (n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+			path[n - 1] = 0;
+		spec->files[spec->file_count++] = (struct spec_file){
+			.path = text_copy(path),
+			.name = text_copy(*file->name ? file->name : strrchr(path, '/') + 1),
+		};
+	}
+	return 0;
+}
+
+static int to_variables(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	size_t i;
+	int r;
+
+	spec->variables = new0_array(struct spec_variable, wire->n_variables);
+	for (i = 0; i < wire->n_variables; i++) {
+		r = check_length(wire->variables[i]->value, MAX_VARIABLE_BYTES - 1,
+			"the value of a variable", err);
+		if (r)
+			return r;
+		spec->variables[spec->variable_count++] = (struct spec_variable){
+			.name = text_copy(wire->variables[i]->key),
+			.value = text_copy(wire->variables[i]->value),
+		};
+	}
+	return 0;
+}
+
+static int to_base_variables(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < wire->n_base_variables; i++) {
+		const char *name = wire->base_variables[i]->key;
+		const char *value = wire->base_variables[i]->value;
+		char **to = text_equal(name, "PATH")     ? &spec->base_path
+			: text_equal(name, "PYTHONPATH") ? &spec->base_python_path
+							 : NULL;
+
+		if (!to)
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"base_variables: '%s' is neither PATH nor PYTHONPATH", name);
+		r = check_length(value, MAX_PATH_LIST, "the value of a base variable", err);
+		if (r)
+			return r;
+		free(*to);
+		*to = text_copy(value);
+	}
+	return 0;
+}
+
+int convert_ttl(uint32_t seconds, struct error *err)
+{
+	if (seconds < 1 || seconds > MAX_TTL)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"a time-to-live of %u seconds is not between 1 and %d", seconds, MAX_TTL);
+	return 0;
+}
+
+static int to_holder(const Pyenvd__V1__Holder *wire, struct spec *spec, struct error *err)
+{
+	if (!wire)
+		return 0;
+	switch (wire->holder_case) {
+	case PYENVD__V1__HOLDER__HOLDER_PROCESS:
+		spec->holder_pid = wire->process->pid;
+		if (spec->holder_pid < 0)
+			return fail(err, -EINVAL, "REQUEST_INVALID", "holder: %d is no process id",
+				spec->holder_pid);
+		return 0;
+	case PYENVD__V1__HOLDER__HOLDER_CONNECTION:
+		spec->holder = SPEC_HOLDER_CONNECTION;
+		spec->holder_grace_ms = wire->connection->grace_ms ? wire->connection->grace_ms
+								   : DEFAULT_GRACE_MS;
+		if (spec->holder_grace_ms > MAX_GRACE_MS)
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"holder: a grace time of %u ms is more than an hour",
+				spec->holder_grace_ms);
+		return 0;
+	case PYENVD__V1__HOLDER__HOLDER_TIME_TO_LIVE:
+		spec->holder = SPEC_HOLDER_TIME;
+		spec->holder_seconds = wire->time_to_live->seconds;
+		return convert_ttl(spec->holder_seconds, err);
+	default:
+		return fail(err, -EINVAL, "REQUEST_INVALID", "holder: of no kind that is known");
+	}
+}
+
+static int to_compile(Pyenvd__V1__Bytecode wire, struct spec *spec, struct error *err)
+{
+	static const enum job_compile compiles[] = {
+		[PYENVD__V1__BYTECODE__BYTECODE_DEFAULT] = JOB_COMPILE_VIRTUALENVS,
+		[PYENVD__V1__BYTECODE__BYTECODE_ALWAYS] = JOB_COMPILE_ALWAYS,
+		[PYENVD__V1__BYTECODE__BYTECODE_NEVER] = JOB_COMPILE_NEVER,
+	};
+
+	if ((unsigned)wire >= ARRAY_SIZE(compiles))
+		return fail(
+			err, -EINVAL, "REQUEST_INVALID", "bytecode: %d is not known", (int)wire);
+	spec->compile = compiles[wire];
+	return 0;
+}
+
+static int to_texts(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	int r;
+
+	r = check_length(wire->request_id, MAX_REQUEST_ID, "request_id", err);
+	if (r == 0)
+		r = check_length(wire->label, MAX_LABEL, "label", err);
+	if (r == 0)
+		r = check_length(wire->python, PATH_MAX - 1, "python", err);
+	if (r == 0)
+		r = check_length(wire->python_path, MAX_PATH_LIST, "python_path", err);
+	if (r == 0 && wire->n_archives + wire->n_python_files > MAX_INPUTS)
+		r = fail(err, -EINVAL, "REQUEST_INVALID", "more than %d archives and python files",
+			MAX_INPUTS);
+	spec->request_id = text_copy(wire->request_id);
+	spec->label = text_copy(wire->label);
+	spec->python = text_copy(wire->python);
+	spec->python_path = text_copy(wire->python_path);
+	return r;
+}
+
+int convert_spec(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *ret, struct error *err)
+{
+	_cleanup_(spec_deinit) struct spec spec = { 0 };
+	int r;
+
+	r = to_texts(wire, &spec, err);
+	if (r == 0)
+		r = to_archives(wire, &spec, err);
+	if (r == 0)
+		r = to_files(wire, &spec, err);
+	if (r == 0)
+		r = to_variables(wire, &spec, err);
+	if (r == 0)
+		r = to_base_variables(wire, &spec, err);
+	if (r == 0)
+		r = to_holder(wire->holder, &spec, err);
+	if (r == 0)
+		r = to_compile(wire->bytecode, &spec, err);
+	if (r == 0)
+		r = spec_check(&spec, err);
+	if (r == 0)
+		*ret = STEAL(spec);
+	return r;
+}
+
+int convert_id(const char *id, const char *field, struct error *err)
+{
+	if (!*id)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is empty", field);
+	return check_length(id, 128, field, err);
+}
+
+int convert_page(const Pyenvd__V1__ListRequest *wire, size_t *limit, struct error *err)
+{
+	*limit = wire->page_size ? wire->page_size : 100;
+	if (*limit > 1000)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "page_size is more than 1000");
+	return check_length(wire->page_token, 128, "page_token", err);
+}

@@ -1,0 +1,12 @@
+#pragma once
+/* The gRPC services: a static table of methods each. */
+#include "daemon/api/rpc.h"
+
+extern const struct rpc_service environments_service;
+extern const struct rpc_service admin_service;
+extern const struct rpc_service health_service;
+extern const struct rpc_service reflection_service;
+extern const struct rpc_service reflection_alpha_service;
+
+/* The daemon stops: every HoldLease stream ends, its lease waits (environments.c). */
+void environments_end_holds(struct api *api);

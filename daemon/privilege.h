@@ -1,0 +1,10 @@
+#pragma once
+/* The start as root: makes the directories, and becomes the service's user. */
+#include "daemon/config.h"
+
+struct privilege {
+	gid_t socket_group, admin_group; /* (gid_t)-1: none */
+	mode_t socket_mode;
+};
+
+int privilege_drop(const struct config *config, struct privilege *ret, struct error *err);
