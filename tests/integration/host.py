@@ -203,6 +203,13 @@ class Host:
         assert not check or done.returncode == 0, done.stderr
         return done
 
+    def ctl_as_user(self, *arguments, uid=65534, **options):
+        """As some user who may connect: the socket's group is given to it."""
+        prefix = ['setpriv', f'--reuid={uid}', '--regid=pyenvd', '--clear-groups']
+        return subprocess.run([*prefix, str(CTL), '--socket', str(self.socket),
+                               *map(str, arguments)], capture_output=True, text=True,
+                              timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False, **options)
+
     # -- what is on the disk
 
     def files(self):
