@@ -2,19 +2,13 @@
  * The state directory belongs to this process's user, and nobody else may write
  * in it, so what is found in it needs no second look: names cannot be swapped
  * under our eyes. The one exception is what is inside a lease's directory, which
- * belongs to the lease's owner; there we act as the owner and nothing is ever
- * opened through a link.
- *
- * A lease is made from the outside in: base directory as ourselves (only we may
- * write in leases/), given away while it is empty, the rest as the owner.
+ * belongs to the lease's owner (tree-lease.c).
  */
 #include "daemon/store/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
@@ -22,17 +16,13 @@
 
 #include "base/fs.h"
 #include "daemon/store/probe.h"
-
-/* Never out of the directory, never through a link. */
-#define RESOLVE_INSIDE (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+#include "daemon/store/tree-internal.h"
 
 /* Everyone may pass, nobody may list: who knows an id got it from us. */
 #define PASS_MODE 0711
 
-struct tree {
-	char *path; /* owned; absolute, without links */
-	int state, lock, layers, leases; /* owned descriptors */
-};
+/* The index writes a few pages for each layer that it condemns. */
+#define RESERVE_BYTES (4 << 20)
 
 static int check_state_directory(int fd, const char *path, struct error *err)
 {
@@ -134,6 +124,24 @@ static int open_part(struct tree *tree, const char *name, int *ret, struct error
 	return 0;
 }
 
+void tree_keep_reserve(struct tree *tree)
+{
+	_cleanup_close_ int fd = openat(
+		tree->state, "reserve", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	/* Half of it is better than nothing, and none is no reason not to go on. */
+	if (fd >= 0)
+		(void)!fallocate(fd, 0, 0, RESERVE_BYTES);
+}
+
+bool tree_spend_reserve(struct tree *tree)
+{
+	struct stat st;
+
+	return fstatat(tree->state, "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_blocks > 0 &&
+		unlinkat(tree->state, "reserve", 0) == 0;
+}
+
 int tree_open(const char *path, struct tree **ret, struct error *err)
 {
 	_cleanup_(tree_closep) struct tree *tree = new0(struct tree);
@@ -151,6 +159,7 @@ int tree_open(const char *path, struct tree **ret, struct error *err)
 		r = open_part(tree, "leases", &tree->leases, err);
 	if (r)
 		return r;
+	tree_keep_reserve(tree);
 	*ret = STEAL(tree);
 	return 0;
 }
@@ -193,8 +202,7 @@ char *tree_lease_path(const struct tree *tree, const char *id)
 	return text_format("%s/leases/%s", tree->path, id);
 }
 
-/* What a failure to make something means to a client. */
-static int fail_to_make(struct error *err, int r, const char *what, const char *id)
+int tree_fail_to_make(struct error *err, int r, const char *what, const char *id)
 {
 	bool is_full = r == -ENOSPC || r == -EDQUOT;
 
@@ -211,12 +219,12 @@ int tree_make_layer(struct tree *tree, const char *id, int *ret_fd, struct error
 	if (mkdirat(tree->layers, id, 0700)) {
 		if (errno == EEXIST)
 			return TREE_E_EXISTS;
-		return fail_to_make(err, -errno, "layer", id);
+		return tree_fail_to_make(err, -errno, "layer", id);
 	}
 	fd = fs_open_directory(tree->layers, id);
 	if (fd < 0) {
 		unlinkat(tree->layers, id, AT_REMOVEDIR);
-		return fail_to_make(err, fd, "layer", id);
+		return tree_fail_to_make(err, fd, "layer", id);
 	}
 	*ret_fd = fd;
 	return 0;
@@ -239,216 +247,6 @@ bool tree_has_manifest(struct tree *tree, const char *id)
 	struct stat st;
 
 	return fstatat(tree->layers, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-}
-
-/* ---- leases */
-
-struct lease {
-	const struct tree *tree;
-	const char *id;
-	const struct identity *owner;
-	const struct tree_link *links;
-	size_t link_count;
-	char work[NAME_MAX + sizeof("/work")]; /* beneath leases/ */
-};
-
-static bool is_foreign(const struct identity *owner)
-{
-	return owner->uid != geteuid();
-}
-
-/* Looking once more costs nothing, and a wrong name here would be written to. */
-static bool is_inside(const char *path)
-{
-	const char *part = path;
-	size_t length;
-
-	do {
-		length = strcspn(part, "/");
-		if (length == 0 || (length == 1 && part[0] == '.') ||
-			(length == 2 && part[0] == '.' && part[1] == '.'))
-			return false;
-		part += length + 1;
-	} while (part[-1]);
-	return true;
-}
-
-/* Makes the directories above the last component and opens the lowest; the work
- * directory itself where there are none. */
-static int open_parent(int work, const char *target_dir)
-{
-	_cleanup_free_ char *path = text_copy(target_dir);
-	_cleanup_close_ int at = fcntl(work, F_DUPFD_CLOEXEC, 0);
-	char *name = path, *slash;
-
-	for (; at >= 0 && (slash = strchr(name, '/')); name = slash + 1) {
-		int next, r;
-
-		*slash = 0;
-		r = fs_make_directory(at, name, 0700);
-		if (r)
-			return r;
-		next = fs_openat2(at, name, O_PATH | O_DIRECTORY, 0, RESOLVE_INSIDE);
-		if (next < 0)
-			return next;
-		close(at);
-		at = next;
-	}
-	return at < 0 ? -errno : steal_fd(&at);
-}
-
-static int make_link_at(const struct tree *tree, const struct tree_link *link, int parent)
-{
-	const char *slash = strrchr(link->target_dir, '/');
-	const char *name = slash ? slash + 1 : link->target_dir;
-	_cleanup_free_ char *target = NULL;
-
-	if (!link->layer_id)
-		return mkdirat(parent, name, 0700) ? -errno : 0;
-	target = text_format("%s/layers/%s/tree", tree->path, link->layer_id);
-	return symlinkat(target, parent, name) ? -errno : 0;
-}
-
-static int make_link(
-	const struct tree *tree, const struct tree_link *link, int work, struct error *err)
-{
-	_cleanup_close_ int parent = -1;
-	int r;
-
-	if (!is_inside(link->target_dir))
-		return fail(err, -EINVAL, "TARGET_INVALID",
-			"target directory '%s' does not stay inside the working directory",
-			link->target_dir);
-	if (strchr(link->target_dir, '/')) {
-		parent = open_parent(work, link->target_dir);
-		if (parent < 0)
-			return fail_to_make(err, parent, "target directory", link->target_dir);
-	}
-	r = make_link_at(tree, link, parent < 0 ? work : parent);
-	if (r == -EEXIST)
-		return fail(err, r, "TARGET_CONFLICT", "target directory '%s' is there twice",
-			link->target_dir);
-	return r ? fail_to_make(err, r, "target directory", link->target_dir) : 0;
-}
-
-static int fill_lease(const struct lease *lease, struct error *err)
-{
-	_cleanup_close_ int work = -1;
-	size_t i;
-	int r;
-
-	if (mkdirat(lease->tree->leases, lease->work, 0700))
-		return fail_to_make(err, -errno, "lease", lease->id);
-	work = openat(
-		lease->tree->leases, lease->work, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (work < 0)
-		return fail_to_make(err, -errno, "lease", lease->id);
-	for (i = 0; i < lease->link_count; i++) {
-		r = make_link(lease->tree, &lease->links[i], work, err);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-/* Backwards through what fill_lease() may have made. What is not there, or not
- * empty because of what comes earlier in the list, is passed over. */
-static void empty_lease(const struct lease *lease)
-{
-	_cleanup_close_ int work = openat(
-		lease->tree->leases, lease->work, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	size_t i;
-
-	for (i = lease->link_count; work >= 0 && i-- > 0;) {
-		_cleanup_free_ char *path = text_copy(lease->links[i].target_dir);
-		char *slash;
-
-		if (!is_inside(path))
-			continue;
-		unlinkat(work, path, lease->links[i].layer_id ? 0 : AT_REMOVEDIR);
-		while ((slash = strrchr(path, '/'))) {
-			*slash = 0;
-			unlinkat(work, path, AT_REMOVEDIR);
-		}
-	}
-	unlinkat(lease->tree->leases, lease->work, AT_REMOVEDIR);
-}
-
-static int fill_as_owner(const struct lease *lease, struct error *err)
-{
-	bool foreign = is_foreign(lease->owner);
-	int r;
-
-	if (foreign &&
-		fchownat(lease->tree->leases, lease->id, lease->owner->uid, lease->owner->gid,
-			AT_SYMLINK_NOFOLLOW))
-		return fail_errno(err, -errno, "INTERNAL_ERROR", "cannot give lease '%s' to uid %u",
-			lease->id, lease->owner->uid);
-	r = foreign ? identity_assume(lease->owner, err) : 0;
-	if (r)
-		return r;
-	r = fill_lease(lease, err);
-	if (r)
-		empty_lease(lease);
-	if (foreign)
-		identity_resume();
-	return r;
-}
-
-int tree_make_lease(struct tree *tree, const char *id, const struct identity *owner,
-	const struct tree_link *links, size_t link_count, struct error *err)
-{
-	struct lease lease = {
-		.tree = tree,
-		.id = id,
-		.owner = owner,
-		.links = links,
-		.link_count = link_count,
-	};
-	int r;
-
-	snprintf(lease.work, sizeof(lease.work), "%s/work", id);
-	if (mkdirat(tree->leases, id, 0700)) {
-		if (errno == EEXIST)
-			return TREE_E_EXISTS;
-		return fail_to_make(err, -errno, "lease", id);
-	}
-	r = fill_as_owner(&lease, err);
-	if (r)
-		unlinkat(tree->leases, id, AT_REMOVEDIR);
-	return r;
-}
-
-int tree_open_lease_directory(
-	struct tree *tree, const char *id, const char *target_dir, int *ret_fd, struct error *err)
-{
-	_cleanup_free_ char *path = text_format("%s/work/%s", id, target_dir);
-	struct identity owner = { 0 };
-	struct stat st;
-	int fd, r;
-
-	if (fstatat(tree->leases, id, &st, AT_SYMLINK_NOFOLLOW))
-		return fail_errno(err, -errno, "INTERNAL_ERROR", "cannot look at lease '%s'", id);
-	owner.uid = st.st_uid;
-	owner.gid = st.st_gid;
-	r = is_foreign(&owner) ? identity_assume(&owner, err) : 0;
-	if (r)
-		return r;
-	fd = fs_openat2(tree->leases, path, O_RDONLY | O_DIRECTORY, 0, RESOLVE_INSIDE);
-	if (is_foreign(&owner))
-		identity_resume();
-	if (fd < 0)
-		return fail_errno(err, fd, "INTERNAL_ERROR", "cannot open '%s' of lease '%s'",
-			target_dir, id);
-	*ret_fd = fd;
-	return 0;
-}
-
-int tree_remove_empty_lease(struct tree *tree, const char *id)
-{
-	if (unlinkat(tree->leases, id, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
-	return errno == EEXIST ? -ENOTEMPTY : -errno;
 }
 
 /* ---- lists */

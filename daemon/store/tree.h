@@ -5,7 +5,7 @@
  * once. Loop thread only; only what is quick happens here (making and linking),
  * never anything whose length somebody else decides (removing is a worker's).
  *
- *	<state>/index.db  lock
+ *	<state>/index.db  lock  reserve
  *	<state>/layers/<layer id>/   tree/  manifest
  *	<state>/leases/<lease id>/   work/
  */
@@ -23,10 +23,18 @@ enum {
 };
 
 /* Makes what is missing (0711 for the state directory, layers/ and leases/, all
- * owned by this process), takes the lock for as long as it is open. */
+ * owned by this process), takes the lock for as long as it is open. Refuses a
+ * directory that is not ours alone to write (-EPERM), or that lies where layers
+ * cannot be kept (-EOPNOTSUPP, says why). */
 int tree_open(const char *path, struct tree **ret, struct error *err);
 struct tree *tree_close(struct tree *tree);
 DEFINE_CLEANUP(struct tree *, tree_close);
+
+/* Some megabytes kept aside, so that on a full disk the index can still write down
+ * what is collected. tree_open() makes them where there is room. To be spent when
+ * the index says -ENOSPC (then tried again), and kept again after collecting. */
+void tree_keep_reserve(struct tree *tree);
+bool tree_spend_reserve(struct tree *tree); /* false: there was nothing to spend */
 
 const char *tree_path(const struct tree *tree); /* absolute */
 int tree_layers_fd(const struct tree *tree); /* borrowed */
@@ -54,10 +62,12 @@ struct tree_link {
  * of a target_dir are made). On failure nothing is left. TREE_E_EXISTS. */
 int tree_make_lease(struct tree *tree, const char *id, const struct identity *owner,
 	const struct tree_link *links, size_t link_count, struct error *err);
-/* Descriptor of leases/<id>/work/<target_dir>, opened without following links. */
+/* Descriptor of leases/<id>/work/<target_dir>, opened without following links, with
+ * the rights of whom the lease's directory belongs to. */
 int tree_open_lease_directory(
 	struct tree *tree, const char *id, const char *target_dir, int *ret_fd, struct error *err);
-/* The lease's directory, when it is empty of everything (else -ENOTEMPTY). */
+/* The lease's directory, when it is empty of everything (else -ENOTEMPTY); 0 as
+ * well when it is gone already. */
 int tree_remove_empty_lease(struct tree *tree, const char *id);
 
 struct tree_names {

@@ -5,8 +5,11 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +37,7 @@ static void tear_down(void)
 {
 	db = db_close(db);
 	tree = tree_close(tree);
+	umount2(directory, MNT_DETACH); /* in one test it is a mount */
 	free(state);
 	free(path);
 	scratch_remove(directory);
@@ -46,6 +50,14 @@ static int open_store(void)
 	int r = tree_open(state, &tree, &err);
 
 	return r ? r : db_open(path, NULL, NULL, &db, &err);
+}
+
+/* As the daemon does: what is kept aside is for this. */
+static int open_store_on_a_full_disk(void)
+{
+	int r = open_store();
+
+	return r == -ENOSPC && tree_spend_reserve(tree) ? db_open(path, NULL, NULL, &db, &err) : r;
 }
 
 static void close_store(void)
@@ -268,4 +280,31 @@ Test(faults, a_daemon_that_could_not_open_can_open_later)
 	cr_expect_gt(n, 30);
 	cr_assert_lt(n, ENOUGH);
 	cr_expect_eq(r, 0, "%s", err.text);
+}
+
+static void fill_disk(void)
+{
+	_cleanup_free_ char *filler = text_format("%s/filler", directory);
+	_cleanup_close_ int fd = open(filler, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	static char bytes[4096];
+
+	while (write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	cr_assert_eq(errno, ENOSPC);
+}
+
+Test(faults, a_full_disk_can_be_started_on_and_collected)
+{
+	struct names names = names_of(1);
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		mount("none", directory, "tmpfs", 0, "mode=711,size=16m"))
+		cr_skip_test("cannot mount here");
+	cr_assert_eq(open_store(), 0, "%s", err.text);
+	cr_assert_eq(make_layer(names.a), 0, "%s", err.text);
+	close_store();
+	fill_disk();
+	cr_expect_eq(open_store_on_a_full_disk(), 0, "%s", err.text);
+	cr_expect_eq(db_condemn_layer(db, names.a, &err), 0, "%s", err.text);
+	cr_expect_eq(db_delete_layer(db, names.a, &err), 0, "%s", err.text);
 }

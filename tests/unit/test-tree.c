@@ -105,7 +105,8 @@ Test(tree, what_is_missing_is_made)
 	expect_mode("layers", 0711);
 	expect_mode("leases", 0711);
 	expect_mode("lock", 0600);
-	cr_expect_eq(count_entries(""), 3, "and nothing else");
+	expect_mode("reserve", 0600);
+	cr_expect_eq(count_entries(""), 4, "and nothing else");
 	cr_expect_str_eq(tree_path(tree), state);
 }
 
@@ -258,6 +259,15 @@ Test(tree, a_full_file_system_is_no_reason_not_to_start)
 	cr_assert_eq(errno, ENOSPC);
 	close(fd);
 	cr_expect_eq(tree_open(state, &tree, &err), 0, "%s", err.text);
+}
+
+Test(tree, what_is_kept_aside_can_be_spent_and_kept_again)
+{
+	cr_expect_gt(look("reserve").st_blocks, 0);
+	cr_expect(tree_spend_reserve(tree));
+	cr_expect_not(tree_spend_reserve(tree));
+	tree_keep_reserve(tree);
+	cr_expect(tree_spend_reserve(tree));
 }
 
 /* ---- layers */
