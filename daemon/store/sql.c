@@ -42,6 +42,7 @@ static int translate(struct sql *sql, int code, struct error *err)
 {
 	const char *text = sql->handle ? sqlite3_errmsg(sql->handle) : sqlite3_errstr(code);
 	int r = -EIO, system = sql->handle ? sqlite3_system_errno(sql->handle) : 0;
+	bool is_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
 	const char *reason = "INTERNAL_ERROR";
 
 	switch (code) {
@@ -57,11 +58,11 @@ static int translate(struct sql *sql, int code, struct error *err)
 	if ((code & 0xff) == SQLITE_NOMEM)
 		r = -ENOMEM;
 	else if ((code & 0xff) == SQLITE_FULL ||
-		((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT)))
+		(is_system && (system == ENOSPC || system == EDQUOT)))
 		r = -ENOSPC, reason = "NO_SPACE";
 	if (sql->begun)
 		sql->doomed = r;
-	if ((code & 0xff) == SQLITE_IOERR && system)
+	if (is_system && system)
 		return fail_errno(err, r, reason, "index: %s (%d, errno %d)", text, code, system);
 	return fail(err, r, reason, "index: %s (%d)", text, code);
 }
