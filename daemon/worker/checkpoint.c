@@ -9,6 +9,10 @@ int checkpoint(const char *path, struct error *err)
 	int r;
 
 	r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
+	/* A connection that has read nothing does not know yet that there is a log, and
+	 * would write back nothing without a word. */
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL);
 	/* PASSIVE never waits for the daemon, and never makes it wait. */
 	if (r == SQLITE_OK)
 		r = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
