@@ -1,0 +1,340 @@
+#include "client/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/buffer.h"
+#include "base/util.h"
+
+void request_begin(struct request *request)
+{
+	if (request->is_begun)
+		return;
+	request->is_begun = true;
+	pyenvd__v1__create_environment_request__init(&request->message);
+	pyenvd__v1__holder__init(&request->holder);
+	pyenvd__v1__process_holder__init(&request->process);
+	pyenvd__v1__time_to_live_holder__init(&request->time_to_live);
+}
+
+/* protobuf-c's empty string is nobody's. */
+static void set_text(char **field, char *text)
+{
+	if (*field != protobuf_c_empty_string)
+		free(*field);
+	*field = text;
+}
+
+static void free_text(char *text)
+{
+	if (text != protobuf_c_empty_string)
+		free(text);
+}
+
+void request_deinit(struct request *request)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	size_t i;
+
+	if (!request->is_begun)
+		return;
+	for (i = 0; i < message->n_archives; i++) {
+		free_text(message->archives[i]->path);
+		free_text(message->archives[i]->target_dir);
+		free(message->archives[i]);
+	}
+	for (i = 0; i < message->n_python_files; i++) {
+		free_text(message->python_files[i]->path);
+		free_text(message->python_files[i]->name);
+		free(message->python_files[i]);
+	}
+	for (i = 0; i < message->n_variables; i++) {
+		free_text(message->variables[i]->key);
+		free_text(message->variables[i]->value);
+		free(message->variables[i]);
+	}
+	for (i = 0; i < message->n_base_variables; i++) {
+		free_text(message->base_variables[i]->key);
+		free_text(message->base_variables[i]->value);
+		free(message->base_variables[i]);
+	}
+	free(message->archives);
+	free(message->python_files);
+	free(message->variables);
+	free(message->base_variables);
+	free_text(message->request_id);
+	free_text(message->label);
+	free_text(message->python);
+	free_text(message->python_path);
+	*request = (struct request){ 0 };
+}
+
+/* Puts @element at the end of a repeated field. */
+static void *append(void *list, size_t *count, void *element)
+{
+	void **elements = new0_array(void *, *count + 1);
+
+	if (*count)
+		memcpy(elements, list, *count * sizeof(*elements));
+	elements[(*count)++] = element;
+	free(list);
+	return elements;
+}
+
+/* Links are not resolved: the daemon is to see the name that the user sees. */
+static int make_absolute(const char *path, size_t size, char **ret, struct error *err)
+{
+	_cleanup_free_ char *here = NULL;
+
+	if (!size)
+		return fail(err, -EINVAL, NULL, "the file's name is empty");
+	if (*path == '/') {
+		*ret = text_format("%.*s", (int)size, path);
+		return 0;
+	}
+	while (size > 2 && path[0] == '.' && path[1] == '/') {
+		path += 2;
+		size -= 2;
+	}
+	here = getcwd(NULL, 0);
+	if (!here)
+		return fail_errno(err, -errno, NULL, "cannot tell the current directory");
+	*ret = text_format("%s/%.*s", here[1] ? here : "", (int)size, path);
+	return 0;
+}
+
+/* What is behind the last slash, but for those at the end. */
+static char *base_name(const char *path)
+{
+	size_t end = strlen(path), begin;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (begin = end; begin && path[begin - 1] != '/';)
+		begin--;
+	return text_format("%.*s", (int)(end - begin), path + begin);
+}
+
+static int add_archive(
+	struct request *request, const char *value, bool private_copy, struct error *err)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	const char *hash = strchrnul(value, '#');
+	Pyenvd__V1__Archive *archive;
+	char *path;
+	int r;
+
+	request_begin(request);
+	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	if (r) {
+		error_prefix(err, "archive '%s'", value);
+		return r;
+	}
+	archive = new0(Pyenvd__V1__Archive);
+	pyenvd__v1__archive__init(archive);
+	archive->path = path;
+	archive->target_dir = *hash ? text_copy(hash + 1) : base_name(path);
+	archive->private_copy = private_copy;
+	message->archives = append(message->archives, &message->n_archives, archive);
+	return 0;
+}
+
+static int take_archive(void *data, const char *value, struct error *err)
+{
+	return add_archive(data, value, false, err);
+}
+
+static int take_archive_copy(void *data, const char *value, struct error *err)
+{
+	return add_archive(data, value, true, err);
+}
+
+static int take_python_file(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	const char *hash = strchrnul(value, '#');
+	Pyenvd__V1__PythonFile *file;
+	char *path;
+	int r;
+
+	request_begin(request);
+	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	if (r) {
+		error_prefix(err, "Python file '%s'", value);
+		return r;
+	}
+	file = new0(Pyenvd__V1__PythonFile);
+	pyenvd__v1__python_file__init(file);
+	file->path = path;
+	if (*hash)
+		file->name = text_copy(hash + 1);
+	message->python_files = append(message->python_files, &message->n_python_files, file);
+	return 0;
+}
+
+static int take_python(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+
+	request_begin(request);
+	set_text(&request->message.python, text_copy(value));
+	return 0;
+}
+
+static int take_python_path(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+	_cleanup_buffer_ struct buffer path = { 0 };
+	const char *end;
+	int r;
+
+	request_begin(request);
+	buffer_append_text(&path, request->message.python_path);
+	for (; *value; value = *end ? end + 1 : end) {
+		_cleanup_free_ char *directory = NULL;
+
+		end = strchrnul(value, ':');
+		if (end == value)
+			continue;
+		r = make_absolute(value, (size_t)(end - value), &directory, err);
+		if (r)
+			return r;
+		buffer_format(&path, "%s%s", path.size ? ":" : "", directory);
+	}
+	set_text(&request->message.python_path, buffer_steal_text(&path));
+	return 0;
+}
+
+static void add_variable(struct request *request, const char *name, size_t size, const char *value)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	Pyenvd__V1__CreateEnvironmentRequest__VariablesEntry *entry;
+	size_t i;
+
+	/* Named twice: the last wins. */
+	for (i = 0; i < message->n_variables; i++) {
+		entry = message->variables[i];
+		if (strlen(entry->key) == size && memcmp(entry->key, name, size) == 0) {
+			set_text(&entry->value, text_copy(value));
+			return;
+		}
+	}
+	entry = new0(Pyenvd__V1__CreateEnvironmentRequest__VariablesEntry);
+	pyenvd__v1__create_environment_request__variables_entry__init(entry);
+	entry->key = text_format("%.*s", (int)size, name);
+	entry->value = text_copy(value);
+	message->variables = append(message->variables, &message->n_variables, entry);
+}
+
+static int take_env(void *data, const char *value, struct error *err)
+{
+	const char *equals = strchr(value, '=');
+
+	if (!equals || equals == value)
+		return fail(err, -EINVAL, NULL, "'--env %s': not NAME=VALUE", value);
+	request_begin(data);
+	add_variable(data, value, (size_t)(equals - value), equals + 1);
+	return 0;
+}
+
+static int take_label(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+
+	request_begin(request);
+	set_text(&request->message.label, text_copy(value));
+	return 0;
+}
+
+static int take_request_id(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+
+	request_begin(request);
+	set_text(&request->message.request_id, text_copy(value));
+	return 0;
+}
+
+static int take_bytecode(void *data, const char *value, struct error *err)
+{
+	static const char *const names[] = {
+		[PYENVD__V1__BYTECODE__BYTECODE_DEFAULT] = "default",
+		[PYENVD__V1__BYTECODE__BYTECODE_ALWAYS] = "always",
+		[PYENVD__V1__BYTECODE__BYTECODE_NEVER] = "never",
+	};
+	struct request *request = data;
+	size_t i;
+
+	request_begin(request);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(names[i], value) != 0)
+			continue;
+		request->message.bytecode = (Pyenvd__V1__Bytecode)i;
+		return 0;
+	}
+	return fail(
+		err, -EINVAL, NULL, "'--bytecode %s': not one of default, always, never", value);
+}
+
+const struct argument request_arguments[] = {
+	{ "archive", 'a', "FILE[#TARGET]",
+		"extract this archive as TARGET below the working\n"
+		"directory (the file's name, if not said); repeatable",
+		take_archive },
+	{ "archive-copy", 0, "FILE[#TARGET]", "the same, but as a writable copy of its own",
+		take_archive_copy },
+	{ "python-file", 'f', "FILE[#NAME]", "put this file or directory on PYTHONPATH; repeatable",
+		take_python_file },
+	{ "python", 'p', "PYTHON",
+		"the interpreter: an absolute path, a name to look up\n"
+		"on PATH, or a path that begins with a TARGET",
+		take_python },
+	{ "python-path", 0, "DIR[:DIR]…", "directories of the host for PYTHONPATH",
+		take_python_path },
+	{ "env", 'e', "NAME=VALUE", "a variable of the environment; repeatable", take_env },
+	{ "bytecode", 0, "WHEN", "compile ahead: default, always or never", take_bytecode },
+	{ "label", 0, "TEXT", "what lists show; not part of the identity", take_label },
+	{ "request-id", 0, "ID", "the same id gives the same lease", take_request_id },
+	{ 0 },
+};
+
+static void add_base(struct request *request, const char *name, const char *value)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	Pyenvd__V1__CreateEnvironmentRequest__BaseVariablesEntry *entry;
+
+	if (text_is_empty(value))
+		return;
+	entry = new0(Pyenvd__V1__CreateEnvironmentRequest__BaseVariablesEntry);
+	pyenvd__v1__create_environment_request__base_variables_entry__init(entry);
+	entry->key = text_copy(name);
+	entry->value = text_copy(value);
+	message->base_variables = append(
+		message->base_variables, &message->n_base_variables, entry);
+}
+
+void request_set_base(struct request *request, const char *path, const char *python_path)
+{
+	request_begin(request);
+	add_base(request, "PATH", path);
+	add_base(request, "PYTHONPATH", python_path);
+}
+
+void request_hold_by_process(struct request *request, int32_t pid)
+{
+	request_begin(request);
+	request->process.pid = pid;
+	request->holder.process = &request->process;
+	request->holder.holder_case = PYENVD__V1__HOLDER__HOLDER_PROCESS;
+	request->message.holder = &request->holder;
+}
+
+void request_hold_for(struct request *request, uint32_t seconds)
+{
+	request_begin(request);
+	request->time_to_live.seconds = seconds;
+	request->holder.time_to_live = &request->time_to_live;
+	request->holder.holder_case = PYENVD__V1__HOLDER__HOLDER_TIME_TO_LIVE;
+	request->message.holder = &request->holder;
+}

@@ -1,0 +1,25 @@
+#pragma once
+/* A CreateEnvironmentRequest from a command line. Any thread. */
+#include <pyenvd.pb-c.h>
+#include "client/arguments.h"
+
+struct request {
+	Pyenvd__V1__CreateEnvironmentRequest message; /* all in it is owned */
+	Pyenvd__V1__Holder holder;
+	Pyenvd__V1__ProcessHolder process;
+	Pyenvd__V1__TimeToLiveHolder time_to_live;
+	bool is_begun;
+};
+
+/* Their data must begin with a struct request, zeroed. */
+extern const struct argument request_arguments[];
+
+/* Says that there is a request, even if no option did; idempotent. */
+void request_begin(struct request *request);
+void request_deinit(struct request *request);
+
+/* PATH and PYTHONPATH, if set, as what the environment's are put in front of. */
+void request_set_base(struct request *request, const char *path, const char *python_path);
+/* The lease is held by that process (0: this one), or for so long. */
+void request_hold_by_process(struct request *request, int32_t pid);
+void request_hold_for(struct request *request, uint32_t seconds);
