@@ -45,7 +45,7 @@ static bool is_due(bool needs_room)
 	return true;
 }
 
-/* ---- our own calls */
+/* ---- our own calls; with 64-bit offsets, as meson sets them, some have another name */
 
 #define WRAP(name, needs_room, parameters, arguments)                                              \
 	int __real_##name parameters;                                                              \
@@ -61,12 +61,12 @@ WRAP(unlinkat, false, (int dir, const char *path, int flags), (dir, path, flags)
 WRAP(fchownat, false, (int dir, const char *path, uid_t uid, gid_t gid, int flags),
 	(dir, path, uid, gid, flags))
 WRAP(fchmod, false, (int fd, mode_t mode), (fd, mode))
-WRAP(fstat, false, (int fd, struct stat *st), (fd, st))
+WRAP(fstat64, false, (int fd, struct stat64 *st), (fd, st))
 WRAP(flock, false, (int fd, int operation), (fd, operation))
 
-int __real_openat(int dir, const char *path, int flags, mode_t mode);
-int __wrap_openat(int dir, const char *path, int flags, ...);
-int __wrap_openat(int dir, const char *path, int flags, ...)
+int __real_openat64(int dir, const char *path, int flags, mode_t mode);
+int __wrap_openat64(int dir, const char *path, int flags, ...);
+int __wrap_openat64(int dir, const char *path, int flags, ...)
 {
 	mode_t mode = 0;
 	va_list args;
@@ -75,7 +75,7 @@ int __wrap_openat(int dir, const char *path, int flags, ...)
 	if (flags & O_CREAT)
 		mode = va_arg(args, mode_t);
 	va_end(args);
-	return is_due(flags & O_CREAT) ? -1 : __real_openat(dir, path, flags, mode);
+	return is_due(flags & O_CREAT) ? -1 : __real_openat64(dir, path, flags, mode);
 }
 
 int __real_fs_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve);

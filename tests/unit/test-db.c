@@ -203,7 +203,6 @@ Test(db, commits_say_how_long_the_log_is)
 
 Test(db, the_log_is_never_copied_back_by_ourselves)
 {
-	_cleanup_free_ char *log = text_format("%s-wal", path);
 	struct stat before, after;
 	int i;
 

@@ -32,10 +32,17 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	tree_close(tree);
+	tree = tree_close(tree);
 	umount2(state, MNT_DETACH); /* in some tests it is a mount */
 	free(state);
 	scratch_remove(directory);
+}
+
+/* Skipping ends the process without the tear-down. */
+static void skip(const char *why)
+{
+	tear_down();
+	cr_skip_test("%s", why);
 }
 
 TestSuite(tree, .init = set_up, .fini = tear_down);
@@ -197,7 +204,7 @@ Test(tree, a_directory_that_others_may_write_is_refused)
 Test(tree, a_directory_of_somebody_else_is_refused)
 {
 	if (geteuid() != 0)
-		cr_skip_test("only root can give a directory away");
+		skip("only root can give a directory away");
 	tree = tree_close(tree);
 	cr_assert_eq(chown(state, OTHER, OTHER), 0);
 	cr_expect_eq(open_other(state), -EPERM);
@@ -218,7 +225,7 @@ static void mount_or_skip(const char *type, unsigned long flags)
 	tree = tree_close(tree);
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 		mount("none", state, type, flags, "mode=711"))
-		cr_skip_test("cannot mount here");
+		skip("cannot mount here");
 }
 
 Test(tree, a_file_system_that_runs_nothing_is_refused)
@@ -250,7 +257,7 @@ Test(tree, a_full_file_system_is_no_reason_not_to_start)
 	tree = tree_close(tree);
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 		mount("none", state, "tmpfs", 0, "mode=711,size=64k"))
-		cr_skip_test("cannot mount here");
+		skip("cannot mount here");
 	cr_assert_eq(tree_open(state, &tree, &err), 0, "%s", err.text);
 	tree = tree_close(tree);
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
@@ -352,7 +359,7 @@ Test(tree, a_lease_belongs_to_its_owner)
 	size_t i;
 
 	if (!identity_may_change())
-		cr_skip_test("this process cannot act as others");
+		skip("this process cannot act as others");
 	cr_assert_eq(tree_make_lease(tree, "lease", &owner, links, 3, &err), 0, "%s", err.text);
 	for (i = 0; i < ARRAY_SIZE(paths); i++) {
 		cr_expect_eq(look(paths[i]).st_uid, OTHER, "%s", paths[i]);
