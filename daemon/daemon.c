@@ -85,6 +85,8 @@ static int open_store(struct daemon *daemon, const struct config *config, struct
 		return r;
 	path = text_format("%s/index.db", tree_path(daemon->tree));
 	r = db_open(path, on_index_pages, daemon, &daemon->db, err);
+	if (r == -ENOSPC && tree_spend_reserve(daemon->tree))
+		r = db_open(path, on_index_pages, daemon, &daemon->db, err);
 	if (r == DB_E_TOO_NEW)
 		return -EPROTO;
 	return r;

@@ -270,10 +270,22 @@ void listener_start(struct listener *listener)
 	event_add(listener->on_accept, NULL);
 }
 
-void listener_drain(struct listener *listener)
+/* Whoever connects to our own socket from now on is refused at once, rather than left
+ * waiting; on a socket of systemd's the next daemon will answer. */
+static void stop_listening(struct listener *listener)
 {
 	if (listener->on_accept)
-		event_del(listener->on_accept);
+		event_free(listener->on_accept);
+	listener->on_accept = NULL;
+	cleanup_close(&listener->fd);
+	listener->fd = -1;
+	if (listener->is_ours)
+		unlink(listener->path);
+}
+
+void listener_drain(struct listener *listener)
+{
+	stop_listening(listener);
 	list_for_each (link, &listener->sessions)
 		session_drain(session_of_link(link));
 }
@@ -291,11 +303,7 @@ struct listener *listener_close(struct listener *listener)
 		return NULL;
 	while ((link = list_pop(&listener->sessions)))
 		session_free(session_of_link(link));
-	if (listener->on_accept)
-		event_free(listener->on_accept);
-	cleanup_close(&listener->fd);
-	if (listener->is_ours)
-		unlink(listener->path);
+	stop_listening(listener);
 	if (listener->lock_fd >= 0) {
 		/* Whoever waits for it opens it anew. */
 		if (listener->is_ours)

@@ -78,7 +78,7 @@ static int parent_fd(const struct janitor *janitor, bool is_layer)
 	return is_layer ? tree_layers_fd(janitor->core->tree) : tree_leases_fd(janitor->core->tree);
 }
 
-/* The directory is gone, or stays behind for now. */
+/* The directory is gone, or stays behind until the next try. */
 static void settle(struct janitor *janitor, struct item *item, const char *why)
 {
 	struct janitor_waiter *waiter = STEAL(item->waiter);
@@ -112,6 +112,8 @@ static void on_done(
 	list_remove(&batch->link);
 	while ((link = list_pop(&batch->items)))
 		settle(janitor, container_of(link, struct item, link), why);
+	if (batch->is_layer)
+		tree_keep_reserve(janitor->core->tree);
 	batch_free(batch);
 	if (!list_is_empty(&janitor->waiting))
 		timer_set(janitor->core->watch, &janitor->soon, 0);

@@ -188,6 +188,8 @@ void lease_release(struct lease *lease, enum lease_end why)
 	else if (why == LEASE_EXPIRED)
 		core->counters.leases_expired++;
 	r = db_delete_lease(core->db, lease->row.id, clock_unix_ms(), &err);
+	if (r == -ENOSPC && tree_spend_reserve(core->tree))
+		r = db_delete_lease(core->db, lease->row.id, clock_unix_ms(), &err);
 	if (r < 0)
 		log_failure(LOG_LEVEL_ERROR, "lease-not-deleted", &err);
 	janitor_remove_lease(lease->leases->janitor, lease->row.id, lease->row.uid, lease->row.gid);

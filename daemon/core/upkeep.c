@@ -8,6 +8,7 @@
  */
 #include "daemon/core/upkeep.h"
 
+#include <errno.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/core/collect.h"
@@ -15,7 +16,7 @@
 #define SYNC_AFTER_MS 5000
 #define CHECKPOINT_PAGES 1000
 #define DAY_MS (24 * 3600 * INT64_C(1000))
-#define DIGESTS_KEPT_DAYS 60
+#define KEPT_DAYS 60
 
 struct upkeep {
 	struct core *core;
@@ -86,7 +87,8 @@ static void on_day(struct timer *timer)
 	struct upkeep *upkeep = container_of(timer, struct upkeep, day_timer);
 
 	timer_set(upkeep->core->watch, &upkeep->day_timer, DAY_MS);
-	db_trim_digests(upkeep->core->db, clock_unix_ms() - DIGESTS_KEPT_DAYS * DAY_MS, NULL);
+	db_trim_digests(upkeep->core->db, clock_unix_ms() - KEPT_DAYS * DAY_MS, NULL);
+	db_trim_environments(upkeep->core->db, clock_unix_ms() - KEPT_DAYS * DAY_MS, NULL);
 	janitor_retry(upkeep->janitor);
 }
 
@@ -126,6 +128,18 @@ void upkeep_on_pages(struct upkeep *upkeep, int pages)
 		timer_set(upkeep->core->watch, &upkeep->checkpoint_timer, 0);
 }
 
+/* On a full disk even the row cannot be changed: then the reserve gives way, until what
+ * is being removed has made room for it again. */
+static int condemn(struct upkeep *upkeep, const char *id, struct error *err)
+{
+	int r;
+
+	r = layers_condemn(upkeep->layers, id, NULL, err);
+	if (r == -ENOSPC && tree_spend_reserve(upkeep->core->tree))
+		r = layers_condemn(upkeep->layers, id, NULL, err);
+	return r;
+}
+
 int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_before, bool dry_run,
 	struct upkeep_collected *ret, struct error *err)
 {
@@ -144,7 +158,7 @@ int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_befor
 	ret->count = collect_choose(
 		&ret->layers, layers_pins(upkeep->layers), totals.layer_bytes, &limits);
 	for (i = 0; i < ret->count && !dry_run; i++) {
-		r = layers_condemn(upkeep->layers, ret->layers.rows[i].id, NULL, err);
+		r = condemn(upkeep, ret->layers.rows[i].id, err);
 		if (r)
 			return r;
 		core->counters.layers_collected++;
