@@ -68,10 +68,14 @@ class Client:
     """One gRPC connection."""
 
     def __init__(self, socket):
+        self.socket = socket
+        self.connect()
+
+    def connect(self):
         # Channels with equal options share a connection; a test's clients must not.
         options = [('grpc.use_local_subchannel_pool', 1),
                    ('grpc.max_send_message_length', -1)]
-        self.channel = grpc.insecure_channel(f'unix:{socket}', options=options)
+        self.channel = grpc.insecure_channel(f'unix:{self.socket}', options=options)
         self.environments = rpc.EnvironmentsStub(self.channel)
         self.admin = rpc.AdminStub(self.channel)
 
@@ -144,6 +148,9 @@ class Host:
         wait_for(lambda: '>listening ' in self.log.read_text()[len(before):] or
                  self.process.poll() is not None, 'the daemon to listen')
         assert self.process.poll() is None, self.log.read_text()
+        for client in self.clients:
+            client.close()
+            client.connect()
         return self
 
     def stop(self):
@@ -237,11 +244,12 @@ class Host:
         return self.files(), rows
 
     def expect_tidy(self, client=None):
-        """The state directory holds the index, the lock and what is listed, nothing else."""
+        """The state directory holds the index, the lock, the reserve for a full disk, and what
+        is listed; nothing else."""
         client = client or self.connect()
 
         def is_tidy():
-            listed = {'index.db', 'lock', 'layers', 'leases'}
+            listed = {'index.db', 'lock', 'reserve', 'layers', 'leases'}
             listed |= {f'layers/{layer.layer_id}' for layer in client.layers()}
             listed |= {f'leases/{lease.lease_id}' for lease in client.leases()}
             return self.files() == listed

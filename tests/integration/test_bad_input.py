@@ -4,6 +4,7 @@ As root these run through `confined` only: what must not be written could then n
 """
 import contextlib
 import ctypes
+import json
 import os
 import subprocess
 import threading
@@ -72,10 +73,11 @@ def test_a_file_that_the_client_may_not_read():
         secret = make_sample(host.sources / 'secret.zip')
         secret.chmod(0o600)
         before = host.snapshot()
-        done = host.ctl_as_user('create', '--archive', f'{secret}#a')
+        done = host.ctl_as_user('--json', 'create', '--archive', f'{secret}#a')
         assert done.returncode == 1
-        assert 'SOURCE_UNREADABLE' in done.stderr and str(secret) in done.stderr
-        assert 'PERMISSION_DENIED' in done.stderr
+        error = json.loads(done.stderr)['error']
+        assert (error['code'], error['reason']) == ('PERMISSION_DENIED', 'SOURCE_UNREADABLE')
+        assert str(secret) in error['message']
         assert host.snapshot() == before
 
 

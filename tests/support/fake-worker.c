@@ -78,19 +78,8 @@ static void send_failure(void)
 	send_event(&event);
 }
 
-int main(void)
+static void act(const char *path)
 {
-	uint8_t packet[65536];
-	ssize_t n = recv(3, packet, sizeof(packet), 0);
-	Pyenvd__Worker__Job *job = n > 0 ? pyenvd__worker__job__unpack(NULL, (size_t)n, packet)
-					 : NULL;
-	const char *path;
-
-	if (!job || job->job_case != PYENVD__WORKER__JOB__JOB_DIGEST)
-		return 9;
-	path = job->digest->source->path;
-	if (strcmp(path, "/exit") == 0)
-		return 3;
 	if (strcmp(path, "/crash") == 0)
 		kill(getpid(), SIGSEGV);
 	if (strcmp(path, "/nonsense") == 0)
@@ -105,6 +94,22 @@ int main(void)
 		pause();
 	if (strcmp(path, "/answer") == 0)
 		send_answer();
+}
+
+int main(void)
+{
+	uint8_t packet[65536];
+	ssize_t n = recv(3, packet, sizeof(packet), 0);
+	Pyenvd__Worker__Job *job =
+		n > 0 ? pyenvd__worker__job__unpack(NULL, (size_t)n, packet) : NULL;
+	int code = 9;
+
+	if (job && job->job_case == PYENVD__WORKER__JOB__JOB_DIGEST) {
+		const char *path = job->digest->source->path;
+
+		act(path);
+		code = strcmp(path, "/exit") == 0 ? 3 : 0;
+	}
 	pyenvd__worker__job__free_unpacked(job, NULL);
-	return 0;
+	return code;
 }
