@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <pwd.h>
-#include "base/clock.h"
 #include "base/util.h"
 #include "client/format.h"
 #include "client/table.h"
@@ -95,7 +94,7 @@ static void fact_owner(FILE *file, bool has_uid, uint32_t uid)
 static void fact_time(FILE *file, const char *name, int64_t unix_ms)
 {
 	_cleanup_free_ char *time = format_time(unix_ms);
-	_cleanup_free_ char *age = format_span(clock_unix_ms() - unix_ms);
+	_cleanup_free_ char *age = format_age(unix_ms);
 
 	if (unix_ms)
 		fact(name, "%s (%s ago)", time, age);
@@ -106,7 +105,7 @@ static void fact_time(FILE *file, const char *name, int64_t unix_ms)
 static void fact_expiry(FILE *file, int64_t unix_ms)
 {
 	_cleanup_free_ char *time = format_time(unix_ms);
-	_cleanup_free_ char *left = format_span(unix_ms - clock_unix_ms());
+	_cleanup_free_ char *left = format_left(unix_ms);
 
 	if (unix_ms)
 		fact("ends", "%s (in %s)", time, left);

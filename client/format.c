@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "base/util.h"
 
@@ -37,6 +38,16 @@ char *format_span(int64_t ms)
 	if (m)
 		return text_format("%" PRId64 "m", m);
 	return text_format("%" PRId64 "s", s);
+}
+
+char *format_age(int64_t unix_ms)
+{
+	return format_span(clock_unix_ms() - unix_ms);
+}
+
+char *format_left(int64_t unix_ms)
+{
+	return format_span(unix_ms - clock_unix_ms() + 999);
 }
 
 char *format_time(int64_t unix_ms)

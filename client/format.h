@@ -8,6 +8,9 @@
 char *format_bytes(uint64_t bytes);
 /* Up to two units: "3s", "5m", "2h10m", "4d2h". Negative is "0s". */
 char *format_span(int64_t ms);
+/* From then to now, and from now to then; what is left is rounded up. */
+char *format_age(int64_t unix_ms);
+char *format_left(int64_t unix_ms);
 /* Local, ISO 8601: "2026-11-21T06:38:09+01:00"; "-" for 0. */
 char *format_time(int64_t unix_ms);
 /* "312 µs", "1.5 ms", "12.3 s". */

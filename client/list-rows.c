@@ -1,7 +1,6 @@
 #include "client/list-rows.h"
 
 #include <inttypes.h>
-#include "base/clock.h"
 #include "client/describe.h"
 #include "client/format.h"
 
@@ -15,7 +14,7 @@ static char *number(uint64_t value)
 
 static char *age(int64_t unix_ms)
 {
-	return unix_ms ? format_span(clock_unix_ms() - unix_ms) : NULL;
+	return unix_ms ? format_age(unix_ms) : NULL;
 }
 
 static char *owner(bool has_uid, uint32_t uid)
@@ -25,8 +24,8 @@ static char *owner(bool has_uid, uint32_t uid)
 
 struct table list_rows_environments(void)
 {
-	static const char *const headers[] = { "HASH", "OWNER", ">SIZE", ">LAYERS", ">LEASES",
-		">USES", ">AGE", ">USED" };
+	static const char *const headers[] = { "HASH", "OWNER", ">SIZE", ">LEASES", ">USES", ">AGE",
+		">USED" };
 
 	return (struct table){ .columns = ARRAY_SIZE(headers), .headers = headers };
 }
@@ -36,7 +35,6 @@ void list_rows_add_environment(struct table *table, const Pyenvd__V1__Environmen
 	table_add(table, text_format("%.*s", HASH_DIGITS, environment->dependency_hash));
 	table_add(table, owner(environment->has_uid, environment->uid));
 	table_add(table, format_bytes(environment->size_bytes));
-	table_add(table, number(environment->n_layer_ids));
 	table_add(table, number(environment->leases));
 	table_add(table, number(environment->uses));
 	table_add(table, age(environment->created_unix_ms));
@@ -79,9 +77,7 @@ void list_rows_add_lease(struct table *table, const Pyenvd__V1__Lease *lease)
 	table_add(table, describe_user(lease->uid));
 	table_add(table, describe_holder(lease));
 	table_add(table, age(lease->created_unix_ms));
-	table_add(table,
-		lease->expires_unix_ms ? format_span(lease->expires_unix_ms - clock_unix_ms())
-				       : NULL);
+	table_add(table, lease->expires_unix_ms ? format_left(lease->expires_unix_ms) : NULL);
 	table_add(table, text_format("%.*s", HASH_DIGITS, lease->dependency_hash));
 	table_add(table, text_copy(lease->label));
 }

@@ -1,6 +1,6 @@
 """pyenvctl against a daemon that only answers (tests/support/fake_pyenvd.py).
 
-usage: test_pyenvctl.py PYENVCTL [CASE…]
+usage: test_pyenvctl.py PYENVCTL USE-LIBRARY [CASE…]
 """
 
 import json
@@ -18,6 +18,7 @@ import time
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
+USE_LIBRARY = os.path.abspath(sys.argv.pop(1))
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support")
 
 
@@ -585,6 +586,12 @@ class Others(Case):
         self.assertIn("would remove 1 layer, 3.0 MiB; 0 B stay\n", out)
         self.assertIn("removed 1 layer", self.ctl("collect")[0])
         self.assertEqual(json.loads(self.ctl("collect", "--json")[0])["freed_bytes"], 3 << 20)
+
+
+class Library(Case):
+    def test_a_strangers_program(self):
+        done = subprocess.run([USE_LIBRARY, fake.socket], capture_output=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
 
 
 if __name__ == "__main__":

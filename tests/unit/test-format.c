@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <time.h>
+#include "base/clock.h"
 #include "base/util.h"
 #include "client/format.h"
 
@@ -31,6 +32,12 @@ Test(format, spans_have_two_units_at_most)
 	expect(format_span(3660000), "1h1m");
 	expect(format_span(86400000), "1d");
 	expect(format_span(100000000), "1d3h");
+}
+
+Test(format, what_was_just_granted_is_all_left)
+{
+	expect(format_left(clock_unix_ms() + 3600000), "1h");
+	expect(format_age(clock_unix_ms() - 61000), "1m");
 }
 
 Test(format, times_are_local)
