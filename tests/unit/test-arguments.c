@@ -33,10 +33,11 @@ static int parse(const char *line)
 		{ NULL, NULL },
 		{ second, (void *)"2" },
 	};
-	static char *argv[32];
-	char *copy = text_copy(line), *word, *save;
+	static char *argv[32], copy[128];
+	char *word, *save;
 	int argc = 0;
 
+	snprintf(copy, sizeof(copy), "%s", line);
 	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		argv[argc++] = word;
 	arguments.sets = sets;
@@ -64,6 +65,14 @@ static void expect_words(const char *wanted)
 	cr_expect_str_eq((const char *)words.data, wanted);
 	cr_expect(!arguments.word_count || !arguments.words[arguments.word_count]);
 }
+
+static void tear_down(void)
+{
+	arguments_deinit(&arguments);
+	buffer_deinit(&taken);
+}
+
+TestSuite(arguments, .fini = tear_down);
 
 Test(arguments, values_come_in_three_forms)
 {
