@@ -55,6 +55,9 @@ void buffer_format(struct buffer *buffer, const char *format, ...)
 
 void buffer_consume(struct buffer *buffer, size_t size)
 {
+	/* An empty buffer has no data to move, and moving none is free anyway. */
+	if (!size)
+		return;
 	memmove(buffer->data, buffer->data + size, buffer->size - size);
 	buffer->size -= size;
 }
