@@ -1,6 +1,6 @@
 """pyenvctl against a daemon that only answers (tests/support/fake_pyenvd.py).
 
-usage: test_pyenvctl.py PYENVCTL USE-LIBRARY [CASE…]
+usage: test_pyenvctl.py PYENVCTL USE-SHARED USE-STATIC [CASE…]
 """
 
 import json
@@ -18,7 +18,7 @@ import time
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
-USE_LIBRARY = os.path.abspath(sys.argv.pop(1))
+USE_LIBRARY = [os.path.abspath(sys.argv.pop(1)) for _ in range(2)]
 SUPPORT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support")
 
 
@@ -590,8 +590,11 @@ class Others(Case):
 
 class Library(Case):
     def test_a_strangers_program(self):
-        done = subprocess.run([USE_LIBRARY, fake.socket], capture_output=True, timeout=60, check=False)
-        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        for program in USE_LIBRARY:
+            done = subprocess.run(
+                [program, fake.socket], capture_output=True, timeout=60, check=False
+            )
+            self.assertEqual((done.returncode, done.stderr), (0, b""), program)
 
 
 if __name__ == "__main__":

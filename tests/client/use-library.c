@@ -1,6 +1,6 @@
 /*
- * libpyenvd as a stranger uses it: the shared library, the installed header, no
- * other part of this tree. Its argument is the socket of fake_pyenvd.py; what it
+ * libpyenvd as a stranger uses it: the library, shared or static, the installed
+ * header, no other part of this tree. Its argument is the socket of fake_pyenvd.py; what it
  * finds wrong, it says, and ends.
  */
 #include <pthread.h>
@@ -19,6 +19,20 @@
 			exit(1);                                                                   \
 		}                                                                                  \
 	} while (0)
+
+/* Names that the library uses inside, and that are nobody's. */
+int fail(void);
+void buffer_append(void);
+
+int fail(void)
+{
+	abort();
+}
+
+void buffer_append(void)
+{
+	abort();
+}
 
 static struct pyenvd *client;
 static struct pyenvd_error error;
