@@ -1,4 +1,6 @@
-/* The end of a create: what it is on, the lease, and the answer. */
+/*
+ * What a create gives: the lease, new or known from an earlier try, and the answer.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include "daemon/core/create-work.h"
@@ -132,4 +134,50 @@ int create_work_grant(struct create_work *work, struct error *err)
 		return fail(err, -EAGAIN, "INTERNAL_ERROR",
 			"the lease of this request ended while it was asked for again");
 	return 0;
+}
+
+static int load_known_layers(struct create_work *work, struct error *err)
+{
+	struct db *db = work->creates->core->db;
+	struct db_ids ids = { 0 };
+	size_t i;
+	int r;
+
+	r = db_list_lease_layers(db, work->known->id, &ids, err);
+	if (r == 0 && ids.count != work->input_count)
+		r = fail(err, -EIO, "INTERNAL_ERROR", "lease '%s' has %zu layers instead of %zu",
+			work->known->id, ids.count, work->input_count);
+	for (i = 0; i < work->input_count && r == 0; i++) {
+		struct input *input = &work->inputs[i];
+
+		r = fold(db_find_layer(db, ids.rows[i], &input->layer, err));
+		input->origin = INPUT_FOUND;
+		input->is_directory = text_equal(input->layer.kind, "directory");
+	}
+	free(ids.rows);
+	return r;
+}
+
+int create_work_look_for_known(struct create_work *work, struct error *err)
+{
+	const struct create *create = work->create;
+	struct db_lease known;
+	int r;
+
+	if (!*create->spec->request_id)
+		return 0;
+	r = leases_find_by_request(work->creates->leases, create->peer->identity.uid,
+		create->spec->request_id, &known, err);
+	if (r == DB_E_NOT_FOUND)
+		return 0;
+	if (r)
+		return r;
+	if (!text_equal(known.request_digest, work->request_digest))
+		return fail(err, -EEXIST, "REQUEST_ID_REUSED",
+			"request_id '%s' was used for another request, whose lease '%s' still "
+			"lives",
+			create->spec->request_id, known.id);
+	work->known = new0(struct db_lease);
+	*work->known = known;
+	return load_known_layers(work, err);
 }

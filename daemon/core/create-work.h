@@ -54,6 +54,9 @@ struct create_work {
 const char *create_work_layer_id(const struct create_work *work, size_t i);
 /* Fills the result with the layers and the dependency hash. */
 void create_work_fill_layers(struct create_work *work);
+/* Whether this request id has a lease already: then work->known, and the inputs have
+ * its layers. */
+int create_work_look_for_known(struct create_work *work, struct error *err);
 /* Finds the lease that the request has already, or makes one. */
 int create_work_grant(struct create_work *work, struct error *err);
 /* Fills the result with the lease: paths and variables. */

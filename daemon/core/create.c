@@ -309,54 +309,6 @@ static int resolve(struct create_work *work, struct error *err)
 	return work->waiting ? CREATE_E_LATER : find_interpreter(work, err);
 }
 
-/* ---- a request that has its lease already */
-
-static int load_known_layers(struct create_work *work, struct error *err)
-{
-	struct db *db = work->creates->core->db;
-	struct db_ids ids = { 0 };
-	size_t i;
-	int r;
-
-	r = db_list_lease_layers(db, work->known->id, &ids, err);
-	if (r == 0 && ids.count != work->input_count)
-		r = fail(err, -EIO, "INTERNAL_ERROR", "lease '%s' has %zu layers instead of %zu",
-			work->known->id, ids.count, work->input_count);
-	for (i = 0; i < work->input_count && r == 0; i++) {
-		struct input *input = &work->inputs[i];
-
-		r = fold(db_find_layer(db, ids.rows[i], &input->layer, err));
-		input->origin = INPUT_FOUND;
-		input->is_directory = text_equal(input->layer.kind, "directory");
-	}
-	free(ids.rows);
-	return r;
-}
-
-static int look_for_known(struct create_work *work, struct error *err)
-{
-	const struct create *create = work->create;
-	struct db_lease known;
-	int r;
-
-	if (!*create->spec->request_id)
-		return 0;
-	r = leases_find_by_request(work->creates->leases, create->peer->identity.uid,
-		create->spec->request_id, &known, err);
-	if (r == DB_E_NOT_FOUND)
-		return 0;
-	if (r)
-		return r;
-	if (!text_equal(known.request_digest, work->request_digest))
-		return fail(err, -EEXIST, "REQUEST_ID_REUSED",
-			"request_id '%s' was used for another request, whose lease '%s' still "
-			"lives",
-			create->spec->request_id, known.id);
-	work->known = new0(struct db_lease);
-	*work->known = known;
-	return load_known_layers(work, err);
-}
-
 /* ---- the beginning */
 
 static int step(struct create_work *work, struct error *err)
@@ -402,7 +354,7 @@ static int start(struct create_work *work, struct error *err)
 	work->state = CREATE_TWIN;
 	if (follow_leader(work))
 		return CREATE_E_LATER;
-	r = look_for_known(work, err);
+	r = create_work_look_for_known(work, err);
 	if (r)
 		return r;
 	work->state = work->known ? CREATE_INTERPRETER : CREATE_RESOLVE;

@@ -115,7 +115,7 @@ static int go_on_keyed(struct input *input, struct error *err)
 	struct making *making;
 	int r;
 
-	r = layers_find(input->layers, input->key, owner, &input->layer, err);
+	r = db_find_layer_by_key(input->core->db, input->key, owner, &input->layer, err);
 	if (r == 0)
 		return ready(input, INPUT_FOUND);
 	if (r < 0)

@@ -376,33 +376,19 @@ struct making *layers_make(struct layers *layers, const struct layers_want *want
 
 /* ---- finding */
 
-int layers_find(struct layers *layers, const char *key, int64_t owner, struct db_layer *ret,
-	struct error *err)
-{
-	return db_find_layer_by_key(layers->core->db, key, owner, ret, err);
-}
-
 struct making *layers_find_making(struct layers *layers, const char *key, int64_t owner)
 {
-	_cleanup_free_ char *text = NULL;
-	struct map_node *node;
+	_cleanup_free_ char *text = format_key(key, owner);
+	struct map_node *node = map_find(&layers->by_key, text);
 
-	if (list_is_empty(&layers->makings))
-		return NULL;
-	text = format_key(key, owner);
-	node = map_find(&layers->by_key, text);
 	return node ? container_of(node, struct making, key_node) : NULL;
 }
 
 struct making *layers_find_making_from(struct layers *layers, const struct layers_want *want)
 {
-	_cleanup_free_ char *text = NULL;
-	struct map_node *node;
+	_cleanup_free_ char *text = format_source(want);
+	struct map_node *node = map_find(&layers->by_source, text);
 
-	if (list_is_empty(&layers->makings))
-		return NULL;
-	text = format_source(want);
-	node = map_find(&layers->by_source, text);
 	return node ? container_of(node, struct making, source_node) : NULL;
 }
 

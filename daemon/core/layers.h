@@ -30,9 +30,6 @@ struct layers_want {
 /* One layer being made. */
 struct making;
 
-/* The layer with this key that is READY. DB_E_NOT_FOUND. */
-int layers_find(struct layers *layers, const char *key, int64_t owner, struct db_layer *ret,
-	struct error *err);
 /* NULL when none is being made. */
 struct making *layers_find_making(struct layers *layers, const char *key, int64_t owner);
 /* The one that is being made from this very file for the same purpose. */

@@ -3,52 +3,13 @@
  * table, by their normal form: no leading "./", no empty components. So every
  * contradiction is found when the second name comes, whatever the order: an entry
  * beneath what is a link or a file, a file or link where a directory is.
- *
- * Files are created with O_EXCL, beneath the tree, through no link (openat2), with
- * their final mode: the worker's umask is 0. No link exists while files are written.
  */
 #include "daemon/worker/place.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
-#include "base/fs.h"
-#include "base/list.h"
-#include "base/map.h"
-
-#define HOW (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
-#define MODE_FILE 0444
-#define MODE_EXECUTABLE 0555
-#define MODE_MAKING 0700
-#define MODE_DIRECTORY 0555
-
-struct place_entry {
-	struct map_node node; /* place.names; a compared file is not in it */
-	struct list link; /* place.links or place.compared, for those */
-	char *name, *target; /* owned */
-	enum place_type type;
-	bool is_executable, mode_unknown, is_implied;
-	int64_t mtime; /* -1: none was given */
-	uint64_t size;
-	uint8_t sha256[SHA256_SIZE];
-	struct place_entry *first; /* compared with that one */
-};
-
-struct place {
-	int tree_fd;
-	const char *source;
-	struct place_limits limits;
-	struct map names;
-	struct place_entry **entries; /* owned, all */
-	size_t count, allocated;
-	struct list symlinks, hardlinks, compared;
-	_Atomic uint64_t bytes;
-};
+#include "daemon/worker/place-internal.h"
 
 static void entry_free(struct place_entry *entry)
 {
@@ -84,7 +45,7 @@ struct place *place_free(struct place *place)
 	return NULL;
 }
 
-static struct place_entry *find(const struct place *place, const char *name)
+struct place_entry *place_find(const struct place *place, const char *name)
 {
 	struct map_node *node = map_find(&place->names, name);
 
@@ -123,8 +84,7 @@ int place_check_total(struct place *place, uint64_t bytes, struct error *err)
 	return 0;
 }
 
-/* Counts, and looks closer once in a while. */
-static int count_bytes(struct place *place, uint64_t size, struct error *err)
+int place_count_bytes(struct place *place, uint64_t size, struct error *err)
 {
 	const uint64_t grain = 16 << 20;
 	uint64_t before = atomic_fetch_add(&place->bytes, size), after = before + size;
@@ -143,7 +103,7 @@ static int forbid(struct place *place, const char *name, const char *why, struct
 		err, -EINVAL, "ENTRY_FORBIDDEN", "'%s': entry '%s' %s", place->source, name, why);
 }
 
-static int contradict(struct place *place, const char *name, const char *why, struct error *err)
+int place_contradict(struct place *place, const char *name, const char *why, struct error *err)
 {
 	return fail(
 		err, -EINVAL, "ENTRY_CONFLICT", "'%s': entry '%s' %s", place->source, name, why);
@@ -190,9 +150,8 @@ static int normalize(struct place *place, const char *name, char **ret, struct e
 	return 0;
 }
 
-/* Takes @name. */
-static int add_entry(struct place *place, char *name, enum place_type type,
-	struct place_entry **ret, struct error *err)
+int place_add_entry(struct place *place, char *name, enum place_type type, struct place_entry **ret,
+	struct error *err)
 {
 	struct place_entry *entry;
 
@@ -218,7 +177,7 @@ static int add_entry(struct place *place, char *name, enum place_type type,
 	return 0;
 }
 
-static int fail_write(struct place *place, int r, const char *name, struct error *err)
+int place_fail_write(struct place *place, int r, const char *name, struct error *err)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
 		return fail_errno(
@@ -234,12 +193,12 @@ static int make_directory(
 {
 	int r;
 
-	r = add_entry(place, name, PLACE_DIRECTORY, ret, err);
+	r = place_add_entry(place, name, PLACE_DIRECTORY, ret, err);
 	if (r)
 		return r;
 	/* Its parents were made by us, no link exists yet. */
-	if (mkdirat(place->tree_fd, name, MODE_MAKING))
-		return fail_write(place, -errno, name, err);
+	if (mkdirat(place->tree_fd, name, PLACE_MODE_MAKING))
+		return place_fail_write(place, -errno, name, err);
 	(*ret)->is_implied = true;
 	map_add(&place->names, &(*ret)->node, (*ret)->name);
 	return 0;
@@ -255,7 +214,7 @@ static int make_parents(struct place *place, char *name, const char *as_given, s
 	if (!slash)
 		return 0;
 	*slash = 0;
-	entry = find(place, name);
+	entry = place_find(place, name);
 	if (entry && entry->type == PLACE_DIRECTORY) {
 		*slash = '/';
 		return 0;
@@ -263,7 +222,7 @@ static int make_parents(struct place *place, char *name, const char *as_given, s
 	if (entry && entry->type == PLACE_SYMLINK)
 		r = forbid(place, as_given, "lies beneath a symbolic link", err);
 	else if (entry)
-		r = contradict(place, as_given, "lies beneath what is no directory", err);
+		r = place_contradict(place, as_given, "lies beneath what is no directory", err);
 	else
 		r = make_parents(place, name, as_given, err);
 	if (r == 0)
@@ -295,19 +254,20 @@ static int add_again(struct place *place, struct place_entry *first,
 		return 0;
 	}
 	if (first->type != info->type)
-		return contradict(place, info->name,
+		return place_contradict(place, info->name,
 			first->type == PLACE_SYMLINK && info->type == PLACE_DIRECTORY
 				? "is a directory where a symbolic link is"
 				: "is there twice, as different things",
 			err);
 	if (first->type == PLACE_SYMLINK && !text_equal(first->target, info->target))
-		return contradict(
+		return place_contradict(
 			place, info->name, "is a symbolic link to two different targets", err);
 	if (first->type == PLACE_HARDLINK)
-		return contradict(place, info->name, "is there twice, once as a hard link", err);
+		return place_contradict(
+			place, info->name, "is there twice, once as a hard link", err);
 	if (first->type != PLACE_FILE)
 		return 0;
-	r = add_entry(place, text_copy(first->name), PLACE_FILE, ret, err);
+	r = place_add_entry(place, text_copy(first->name), PLACE_FILE, ret, err);
 	if (r)
 		return r;
 	(*ret)->first = first;
@@ -327,12 +287,12 @@ static int add_hardlink(struct place *place, struct place_entry *entry,
 		error_prefix(err, "the target of hard link '%s'", info->name);
 		return r;
 	}
-	to = find(place, target);
+	to = place_find(place, target);
 	free(target);
 	while (to && to->type == PLACE_HARDLINK)
 		to = to->first;
 	if (!to || to->type == PLACE_DIRECTORY)
-		return contradict(place, info->name,
+		return place_contradict(place, info->name,
 			"is a hard link to what is no file that came before it", err);
 	entry->first = to;
 	list_add(&place->hardlinks, &entry->link);
@@ -357,7 +317,7 @@ static int add_new(struct place *place, char *name, const struct place_entry_inf
 		}
 		return r;
 	}
-	r = add_entry(place, name, info->type, ret, err);
+	r = place_add_entry(place, name, info->type, ret, err);
 	if (r)
 		return r;
 	(*ret)->mtime = info->mtime;
@@ -391,234 +351,11 @@ int place_add(struct place *place, const struct place_entry_info *info, struct p
 		*ret = NULL;
 		return r;
 	}
-	first = find(place, name);
+	first = place_find(place, name);
 	if (!first)
 		return add_new(place, name, info, ret, err);
 	free(name);
 	return add_again(place, first, info, ret, err);
-}
-
-/* ---- files */
-
-void place_file_init(struct place_file *file, struct place *place, struct place_entry *entry,
-	struct sha256 *sha256)
-{
-	*file = (struct place_file){ place, entry, sha256, -1, 0 };
-}
-
-/* For archives without Unix modes: what can only be meant to be executed. */
-static bool looks_executable(const char *name, const uint8_t *data, size_t size)
-{
-	return text_starts_with(name, "bin/") || strstr(name, "/bin/") ||
-		(size >= 2 && memcmp(data, "#!", 2) == 0) ||
-		(size >= 4 && memcmp(data, "\177ELF", 4) == 0);
-}
-
-static int open_file(struct place_file *file, const uint8_t *data, size_t size, struct error *err)
-{
-	struct place_entry *entry = file->entry;
-
-	if (entry->mode_unknown)
-		entry->is_executable = looks_executable(entry->name, data, size);
-	entry->mode_unknown = false;
-	file->fd = fs_openat2(file->place->tree_fd, entry->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-		entry->is_executable ? MODE_EXECUTABLE : MODE_FILE, HOW);
-	return file->fd < 0 ? fail_write(file->place, file->fd, entry->name, err) : 0;
-}
-
-int place_file_write(struct place_file *file, const void *data, size_t size, struct error *err)
-{
-	int r;
-
-	sha256_add(file->sha256, data, size);
-	file->written += size;
-	if (file->entry->first)
-		return 0;
-	r = count_bytes(file->place, size, err);
-	if (r == 0 && file->fd < 0)
-		r = open_file(file, data, size, err);
-	if (r)
-		return r;
-	r = fs_write_all(file->fd, data, size);
-	return r ? fail_write(file->place, r, file->entry->name, err) : 0;
-}
-
-int place_file_skip(struct place_file *file, uint64_t size, struct error *err)
-{
-	static const uint8_t zeros[65536];
-	int r;
-
-	r = file->entry->first ? 0 : count_bytes(file->place, size, err);
-	if (r == 0 && !file->entry->first && file->fd < 0)
-		r = open_file(file, zeros, 0, err);
-	if (r)
-		return r;
-	file->written += size;
-	if (!file->entry->first &&
-		(lseek(file->fd, (off_t)file->written, SEEK_SET) < 0 ||
-			ftruncate(file->fd, (off_t)file->written)))
-		return fail_write(file->place, -errno, file->entry->name, err);
-	while (size) {
-		size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
-
-		sha256_add(file->sha256, zeros, n);
-		size -= n;
-	}
-	return 0;
-}
-
-int place_file_end(struct place_file *file, struct error *err)
-{
-	struct place_entry *entry = file->entry;
-	struct timespec times[2] = { { 0, UTIME_OMIT }, { entry->mtime, 0 } };
-	int r = 0;
-
-	sha256_end(file->sha256, entry->sha256);
-	entry->size = file->written;
-	if (entry->first)
-		return 0;
-	if (file->fd < 0)
-		r = open_file(file, (const uint8_t *)"", 0, err);
-	if (r)
-		return r;
-	if (futimens(file->fd, times))
-		r = fail_write(file->place, -errno, entry->name, err);
-	place_file_abandon(file);
-	return r;
-}
-
-void place_file_abandon(struct place_file *file)
-{
-	cleanup_close(&file->fd);
-	file->fd = -1;
-}
-
-/* ---- the end */
-
-static int make_symlink(struct place *place, struct place_entry *entry, struct error *err)
-{
-	struct timespec times[2] = { { 0, UTIME_OMIT }, { entry->mtime, 0 } };
-
-	/* Its parent is a directory that we made: no link of ours is on the way, for an
-	 * entry beneath a link is refused. */
-	if (symlinkat(entry->target, place->tree_fd, entry->name) ||
-		utimensat(place->tree_fd, entry->name, times, AT_SYMLINK_NOFOLLOW))
-		return fail_write(place, -errno, entry->name, err);
-	return 0;
-}
-
-static int make_hardlink(struct place *place, struct place_entry *entry, struct error *err)
-{
-	struct place_entry *to = entry->first;
-
-	if (linkat(place->tree_fd, to->name, place->tree_fd, entry->name, 0))
-		return fail_write(place, -errno, entry->name, err);
-	entry->type = to->type;
-	entry->is_executable = to->is_executable;
-	entry->mtime = to->mtime;
-	entry->size = to->size;
-	entry->target = text_copy(to->target);
-	memcpy(entry->sha256, to->sha256, SHA256_SIZE);
-	return 0;
-}
-
-int place_finish_links(struct place *place, struct error *err)
-{
-	int r;
-
-	list_for_each (link, &place->compared) {
-		struct place_entry *entry = container_of(link, struct place_entry, link);
-
-		if (entry->size != entry->first->size ||
-			memcmp(entry->sha256, entry->first->sha256, SHA256_SIZE) != 0)
-			return contradict(
-				place, entry->name, "is there twice with different content", err);
-	}
-	list_for_each (link, &place->symlinks) {
-		r = make_symlink(place, container_of(link, struct place_entry, link), err);
-		if (r)
-			return r;
-	}
-	list_for_each (link, &place->hardlinks) {
-		r = make_hardlink(place, container_of(link, struct place_entry, link), err);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-int place_add_made(struct place *place, const char *name, const uint8_t sha256[SHA256_SIZE],
-	uint64_t size, int64_t mtime, struct error *err)
-{
-	_cleanup_free_ char *directory = text_copy(name);
-	struct place_entry *entry;
-	char *slash = strrchr(directory, '/');
-	int r;
-
-	if (slash) {
-		*slash = 0;
-		if (!find(place, directory)) {
-			r = add_entry(place, text_copy(directory), PLACE_DIRECTORY, &entry, err);
-			if (r)
-				return r;
-			map_add(&place->names, &entry->node, entry->name);
-		}
-	}
-	entry = find(place, name);
-	if (!entry) {
-		r = add_entry(place, text_copy(name), PLACE_FILE, &entry, err);
-		if (r)
-			return r;
-		map_add(&place->names, &entry->node, entry->name);
-	}
-	atomic_fetch_add(&place->bytes, size - entry->size);
-	entry->size = size;
-	entry->mtime = mtime;
-	entry->is_executable = false;
-	memcpy(entry->sha256, sha256, SHA256_SIZE);
-	return 0;
-}
-
-void place_forget(struct place *place, const char *name)
-{
-	struct place_entry *entry = find(place, name);
-
-	if (!entry)
-		return;
-	atomic_fetch_sub(&place->bytes, entry->size);
-	map_remove(&place->names, &entry->node);
-}
-
-static int finish_directory(struct place *place, const struct place_entry *entry, struct error *err)
-{
-	_cleanup_close_ int fd = fs_openat2(
-		place->tree_fd, entry->name, O_RDONLY | O_DIRECTORY, 0, HOW);
-	struct timespec times[2] = { { 0, UTIME_OMIT },
-		{ entry->mtime, entry->mtime < 0 ? UTIME_OMIT : 0 } };
-
-	if (fd < 0)
-		return fail_write(place, fd, entry->name, err);
-	if (fchmod(fd, MODE_DIRECTORY) || futimens(fd, times))
-		return fail_write(place, -errno, entry->name, err);
-	return 0;
-}
-
-int place_finish_directories(struct place *place, struct error *err)
-{
-	size_t i;
-	int r;
-
-	for (i = 0; i < place->count; i++) {
-		if (place->entries[i]->type != PLACE_DIRECTORY)
-			continue;
-		r = finish_directory(place, place->entries[i], err);
-		if (r)
-			return r;
-	}
-	if (fchmod(place->tree_fd, MODE_DIRECTORY))
-		return fail_write(place, -errno, ".", err);
-	return 0;
 }
 
 /* ---- looking */
@@ -666,5 +403,5 @@ struct place_view place_get(const struct place *place, size_t i)
 
 bool place_has(const struct place *place, const char *name)
 {
-	return find(place, name) != NULL;
+	return place_find(place, name) != NULL;
 }
