@@ -24,10 +24,12 @@ struct capabilities {
 	uint64_t effective, permitted, inheritable;
 };
 
-/* Who we are when we act as ourselves; filled at the first identity_assume(). */
+/* Who we are when we act as ourselves, filled at the first identity_assume(); and who
+ * we are now. A client is looked after several times a call, so nothing is asked of
+ * the kernel, or set, that is so already. */
 static struct identity self;
-static struct capabilities self_capabilities;
-static bool self_known, assumed;
+static struct capabilities self_capabilities, now_capabilities;
+static bool self_known, assumed, groups_differ;
 
 static int capabilities_get(struct capabilities *ret)
 {
@@ -70,11 +72,16 @@ void identity_copy(struct identity *to, const struct identity *from)
 		memcpy(to->groups, from->groups, from->group_count * sizeof(gid_t));
 }
 
-bool identity_equal(const struct identity *a, const struct identity *b)
+static bool have_equal_groups(const struct identity *a, const struct identity *b)
 {
-	return a->uid == b->uid && a->gid == b->gid && a->group_count == b->group_count &&
+	return a->group_count == b->group_count &&
 		(a->group_count == 0 ||
 			memcmp(a->groups, b->groups, a->group_count * sizeof(gid_t)) == 0);
+}
+
+bool identity_equal(const struct identity *a, const struct identity *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && have_equal_groups(a, b);
 }
 
 static int learn_self(struct error *err)
@@ -93,22 +100,44 @@ static int learn_self(struct error *err)
 	self.groups = new0_array(gid_t, self.group_count);
 	if (getgroups(n, self.groups) != n)
 		return fail_errno(err, -EAGAIN, NULL, "my groups changed while I read them");
+	now_capabilities = self_capabilities;
 	self_known = true;
 	return 0;
 }
 
-bool identity_may_change(void)
+static bool may_change(const struct capabilities *c)
 {
 	uint64_t wanted = CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETGID);
+
+	return (c->effective & wanted) == wanted;
+}
+
+bool identity_may_change(void)
+{
 	struct capabilities c;
 
-	return capabilities_get(&c) == 0 && (c.effective & wanted) == wanted;
+	return capabilities_get(&c) == 0 && may_change(&c);
+}
+
+static int switch_capabilities(const struct capabilities *to)
+{
+	int r;
+
+	if (to->effective == now_capabilities.effective)
+		return 0;
+	r = capabilities_set(to);
+	if (r == 0)
+		now_capabilities = *to;
+	return r;
 }
 
 static int switch_to(const struct identity *to)
 {
-	if (syscall(SYS_setgroups, to->group_count, to->groups))
+	bool differ = !have_equal_groups(to, &self);
+
+	if ((differ || groups_differ) && syscall(SYS_setgroups, to->group_count, to->groups))
 		return -errno;
+	groups_differ = differ;
 	setfsgid(to->gid);
 	if ((gid_t)setfsgid((gid_t)-1) != to->gid)
 		return -EPERM;
@@ -126,9 +155,9 @@ int identity_assume(const struct identity *identity, struct error *err)
 	r = learn_self(err);
 	if (r)
 		return r;
-	if (identity->uid == self.uid && self.uid != 0 && !identity_may_change())
+	if (identity->uid == self.uid && self.uid != 0 && !may_change(&self_capabilities))
 		return 0;
-	if (!identity_may_change())
+	if (!may_change(&self_capabilities))
 		return fail(err, -EPERM, "NOT_ALLOWED",
 			"this daemon runs as uid %d without the right to act as uid %d",
 			(int)self.uid, (int)identity->uid);
@@ -139,7 +168,7 @@ int identity_assume(const struct identity *identity, struct error *err)
 		c.effective &= ~READ_ALL;
 		if (identity->uid == 0)
 			c.effective |= c.permitted & READ_ALL;
-		r = capabilities_set(&c);
+		r = switch_capabilities(&c);
 	}
 	if (r) {
 		identity_resume();
@@ -154,7 +183,7 @@ void identity_resume(void)
 		return;
 	assumed = false;
 	/* Staying somebody else is not something to go on from. */
-	if (switch_to(&self) || capabilities_set(&self_capabilities))
+	if (switch_to(&self) || switch_capabilities(&self_capabilities))
 		abort();
 }
 

@@ -239,17 +239,12 @@ static int find_interpreter(struct create_work *work, struct error *err)
 	work->resolved_us = clock_now_us();
 	work->create->result.resolve_us = work->resolved_us - work->began_us;
 	work->state = CREATE_GRANT;
-	work->interpreter.done = on_interpreter;
-	r = interpreter_prepare(&work->interpreter, spec, err);
-	if (r)
-		return r;
 	if (work->interpreter.archive) {
 		directory = tree_layer_path(work->creates->core->tree,
 			create_work_layer_id(
 				work, (size_t)(work->interpreter.archive - spec->archives)));
 	}
-	r = interpreter_find(
-		&work->interpreter, work->creates->core, work->create->peer, directory, err);
+	r = interpreter_find(&work->interpreter, work->creates->core, directory, err);
 	if (r)
 		return r == INTERPRETER_E_LATER ? CREATE_E_LATER : r;
 	return grant(work, err);
@@ -291,6 +286,28 @@ static void init_inputs(struct create_work *work)
 		input->done = on_input;
 		input->owner = work;
 	}
+}
+
+/* All that can be seen at once is looked at with one change of identity. */
+static int look_at_all(struct create_work *work, struct error *err)
+{
+	size_t i;
+	int r;
+
+	work->interpreter.done = on_interpreter;
+	r = interpreter_prepare(&work->interpreter, work->create->spec, work->create->peer, err);
+	if (r == 0)
+		r = identity_assume(&work->create->peer->identity, err);
+	if (r)
+		return r;
+	for (i = 0; i < work->input_count && !work->known; i++) {
+		input_prepare(&work->inputs[i]);
+		locate_look(&work->inputs[i].locate);
+	}
+	if (work->interpreter.locate.path_count)
+		locate_look(&work->interpreter.locate);
+	identity_resume();
+	return 0;
 }
 
 static int resolve(struct create_work *work, struct error *err)
@@ -358,7 +375,8 @@ static int start(struct create_work *work, struct error *err)
 	if (r)
 		return r;
 	work->state = work->known ? CREATE_INTERPRETER : CREATE_RESOLVE;
-	return step(work, err);
+	r = look_at_all(work, err);
+	return r ? r : step(work, err);
 }
 
 static void tell_progress(struct create_work *work)

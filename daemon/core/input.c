@@ -229,18 +229,22 @@ static void on_located(struct locate *locate, size_t index, const struct fs_iden
 	resume(input, r, &failed);
 }
 
-int input_begin(struct input *input, struct error *err)
+void input_prepare(struct input *input)
 {
-	enum fs_type type;
-	size_t index;
-	int r;
-
 	input->locate = (struct locate){
 		.paths = &input->path,
 		.path_count = 1,
 		.peer = input->peer,
 		.done = on_located,
 	};
+}
+
+int input_begin(struct input *input, struct error *err)
+{
+	enum fs_type type;
+	size_t index;
+	int r;
+
 	r = locate_begin(input->core, &input->locate, &index, &input->file, &type, err);
 	if (r == LOCATE_E_LATER) {
 		input->has_waited = true;

@@ -31,8 +31,8 @@ struct input {
 	bool is_directory; /* the source */
 	bool has_waited; /* for a worker, whatever for */
 
-	/* private to input.c */
 	struct locate locate;
+	/* private to input.c */
 	struct fs_identity file;
 	enum job_layer kind;
 	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
@@ -47,6 +47,8 @@ enum {
 	INPUT_E_LATER = 1, /* done() will come */
 };
 
+/* First; then input->locate may be looked at (locate_look()). */
+void input_prepare(struct input *input);
 /* 0: it is ready; INPUT_E_LATER; or a failure, and done() will not come. */
 int input_begin(struct input *input, struct error *err);
 /* Lets go of everything, a pinned layer included. May be called at any time. */

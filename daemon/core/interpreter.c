@@ -49,34 +49,6 @@ static bool has_dots(const char *path)
 	return strstr(framed, "/../") || strstr(framed, "/./");
 }
 
-int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec, struct error *err)
-{
-	const char *python = spec->python;
-
-	interpreter->spec = spec;
-	if (!*python)
-		return 0;
-	if (*python == '/') {
-		interpreter->candidates = new0_array(char *, 1);
-		add_candidate(interpreter, text_copy(python));
-		return 0;
-	}
-	if (!strchr(python, '/')) {
-		search_path(interpreter, spec);
-		return 0;
-	}
-	interpreter->archive = spec_find_archive(spec, python, &interpreter->rest);
-	if (!interpreter->archive)
-		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"python '%s' is a relative path that lies in the target directory of no "
-			"archive of the request",
-			python);
-	if (has_dots(interpreter->rest))
-		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"python '%s' has a '.' or '..' component", python);
-	return 0;
-}
-
 /* What was tried, for a person. */
 static int explain(
 	const struct interpreter *interpreter, const struct error *why, struct error *err)
@@ -123,8 +95,56 @@ static void on_located(struct locate *locate, size_t index, const struct fs_iden
 	interpreter->done(interpreter, err ? &why : NULL);
 }
 
-int interpreter_find(struct interpreter *interpreter, struct core *core, const struct peer *peer,
-	const char *layer, struct error *err)
+static int prepare_in_archive(
+	struct interpreter *interpreter, const struct spec *spec, struct error *err)
+{
+	const char *python = spec->python;
+
+	interpreter->archive = spec_find_archive(spec, python, &interpreter->rest);
+	if (!interpreter->archive)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"python '%s' is a relative path that lies in the target directory of no "
+			"archive of the request",
+			python);
+	if (has_dots(interpreter->rest))
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"python '%s' has a '.' or '..' component", python);
+	return 0;
+}
+
+static void prepare_locate(struct interpreter *interpreter)
+{
+	interpreter->locate.paths = (const char *const *)interpreter->candidates;
+	interpreter->locate.path_count = interpreter->candidate_count;
+}
+
+int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec,
+	const struct peer *peer, struct error *err)
+{
+	const char *python = spec->python;
+
+	interpreter->spec = spec;
+	interpreter->locate = (struct locate){
+		.executable = true,
+		.peer = peer,
+		.done = on_located,
+	};
+	if (!*python)
+		return 0;
+	if (strchr(python, '/') && *python != '/')
+		return prepare_in_archive(interpreter, spec, err);
+	if (*python == '/') {
+		interpreter->candidates = new0_array(char *, 1);
+		add_candidate(interpreter, text_copy(python));
+	} else {
+		search_path(interpreter, spec);
+	}
+	prepare_locate(interpreter);
+	return 0;
+}
+
+int interpreter_find(
+	struct interpreter *interpreter, struct core *core, const char *layer, struct error *err)
 {
 	static const struct error none = { .r = -ENOENT };
 	struct fs_identity file;
@@ -132,21 +152,15 @@ int interpreter_find(struct interpreter *interpreter, struct core *core, const s
 	size_t index;
 	int r;
 
+	if (!*interpreter->spec->python)
+		return 0;
 	if (interpreter->archive) {
 		interpreter->candidates = new0_array(char *, 1);
 		add_candidate(interpreter, text_format("%s/tree/%s", layer, interpreter->rest));
+		prepare_locate(interpreter);
 	}
-	if (!*interpreter->spec->python)
-		return 0;
 	if (!interpreter->candidate_count)
 		return explain(interpreter, &none, err);
-	interpreter->locate = (struct locate){
-		.paths = (const char *const *)interpreter->candidates,
-		.path_count = interpreter->candidate_count,
-		.executable = true,
-		.peer = peer,
-		.done = on_located,
-	};
 	r = locate_begin(core, &interpreter->locate, &index, &file, &type, err);
 	if (r == LOCATE_E_LATER) {
 		interpreter->has_waited = true;

@@ -14,12 +14,12 @@ struct interpreter {
 	const struct spec_archive *archive; /* borrowed; the one it is in; NULL: on the host */
 	bool has_waited;
 
+	struct locate locate;
 	/* private to interpreter.c */
 	const struct spec *spec;
 	const char *rest;
 	char **candidates;
 	size_t candidate_count;
-	struct locate locate;
 };
 
 enum {
@@ -27,10 +27,11 @@ enum {
 };
 
 void interpreter_deinit(struct interpreter *interpreter);
-/* Sees whether it is on the host or in an archive. */
-int interpreter_prepare(
-	struct interpreter *interpreter, const struct spec *spec, struct error *err);
+/* First: sees whether it is in an archive, or on the host: then interpreter->locate may
+ * be looked at (locate_look()). */
+int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec,
+	const struct peer *peer, struct error *err);
 /* 0: ->path is there; INTERPRETER_E_LATER. @layer: the directory of the layer of
  * ->archive, when it is in one. */
-int interpreter_find(struct interpreter *interpreter, struct core *core, const struct peer *peer,
-	const char *layer, struct error *err);
+int interpreter_find(
+	struct interpreter *interpreter, struct core *core, const char *layer, struct error *err);

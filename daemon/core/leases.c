@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "daemon/core/tally.h"
 
 /* The pidfd of a holder, for all its leases. */
 struct holder {
@@ -45,6 +46,7 @@ struct leases {
 	struct list all; /* of lease.link */
 	struct map map; /* of lease.node, by id */
 	struct map holders; /* of holder.node */
+	struct tally tally; /* leases of each uid */
 };
 
 /* ---- holders */
@@ -159,6 +161,7 @@ static struct lease *lease_new(struct leases *leases, const struct db_lease *row
 	lease->timer.fired = on_timer;
 	map_add(&leases->map, &lease->node, lease->row.id);
 	list_add(&leases->all, &lease->link);
+	tally_add(&leases->tally, row->uid);
 	return lease;
 }
 
@@ -168,6 +171,7 @@ static void lease_free(struct lease *lease)
 	timer_clear(&lease->timer);
 	map_remove(&lease->leases->map, &lease->node);
 	list_remove(&lease->link);
+	tally_remove(&lease->leases->tally, lease->row.uid);
 	free(lease);
 }
 
@@ -281,16 +285,13 @@ static int add_rows(struct db *db, const struct db_lease *row, const struct leas
 
 static int check_count(struct leases *leases, const struct peer *peer, struct error *err)
 {
-	uint64_t count;
-	int r;
+	uint64_t count = tally_get(&leases->tally, peer->identity.uid);
+	uint32_t limit = leases->core->config.max_leases;
 
-	if (!leases->core->config.max_leases)
-		return 0;
-	r = db_count_leases_of(leases->core->db, peer->identity.uid, &count, err);
-	if (r == 0 && count >= leases->core->config.max_leases)
+	if (limit && count >= limit)
 		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu leases already",
 			(int)peer->identity.uid, (unsigned long long)count);
-	return r;
+	return 0;
 }
 
 int leases_grant(struct leases *leases, const struct lease_grant *grant, struct lease **ret,
@@ -474,6 +475,7 @@ struct leases *leases_free(struct leases *leases)
 		lease_free(container_of(link, struct lease, link));
 	map_deinit(&leases->map);
 	map_deinit(&leases->holders);
+	tally_deinit(&leases->tally);
 	free(leases);
 	return NULL;
 }

@@ -69,17 +69,18 @@ static int look(const char *path, bool executable, struct fs_identity *file, enu
 	return r;
 }
 
-static int look_at_all(
-	const struct locate *locate, size_t *index, struct fs_identity *file, enum fs_type *type)
+void locate_look(struct locate *locate)
 {
 	size_t i;
 	int r = -ENOENT;
 
 	for (i = 0; i < locate->path_count && r == -ENOENT; i++) {
-		r = look(locate->paths[i], locate->executable, file, type);
-		*index = i;
+		r = look(locate->paths[i], locate->executable, &locate->found_file,
+			&locate->found_type);
+		locate->found_index = i;
 	}
-	return r;
+	locate->found_r = r;
+	locate->is_looked = true;
 }
 
 static int ask_worker(struct core *core, struct locate *locate, struct error *err)
@@ -120,14 +121,19 @@ int locate_begin(struct core *core, struct locate *locate, size_t *index, struct
 
 	locate->core = core;
 	locate->job = NULL;
-	r = identity_assume(&locate->peer->identity, err);
-	if (r)
-		return r;
-	r = look_at_all(locate, index, file, type);
-	identity_resume();
-	if (r == 0 && *type != FS_OTHER)
-		return 0;
-	return ask_worker(core, locate, err);
+	if (!locate->is_looked) {
+		r = identity_assume(&locate->peer->identity, err);
+		if (r)
+			return r;
+		locate_look(locate);
+		identity_resume();
+	}
+	if (locate->found_r || locate->found_type == FS_OTHER)
+		return ask_worker(core, locate, err);
+	*index = locate->found_index;
+	*file = locate->found_file;
+	*type = locate->found_type;
+	return 0;
 }
 
 void locate_cancel(struct locate *locate)

@@ -18,7 +18,16 @@ struct locate {
 	/* private to locate.c */
 	struct core *core;
 	struct locate_job *job;
+	bool is_looked; /* what locate_look() found: */
+	int found_r;
+	size_t found_index;
+	struct fs_identity found_file;
+	enum fs_type found_type;
 };
+
+/* Looks already, without waiting. The caller acts as the peer (identity_assume()): so
+ * several are looked at with one change of identity. Optional. */
+void locate_look(struct locate *locate);
 
 enum {
 	LOCATE_E_LATER = 1, /* the answer comes through done() */

@@ -99,14 +99,16 @@ static int check_layer_directories(struct core *core, struct janitor *janitor, s
 	return r;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* @names is sorted. */
 static bool contains(const struct tree_names *names, const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < names->count; i++)
-		if (text_equal(names->names[i], name))
-			return true;
-	return false;
+	return names->count &&
+		bsearch(&name, names->names, names->count, sizeof(*names->names), compare_names);
 }
 
 static int end_leases(struct core *core, const struct tree_names *keep, struct error *err)
@@ -133,14 +135,21 @@ static int end_leases(struct core *core, const struct tree_names *keep, struct e
 static int check_leases(
 	struct core *core, struct janitor *janitor, bool is_new_boot, struct error *err)
 {
-	struct tree_names names = { 0 };
+	struct tree_names names = { 0 }, sorted;
 	struct db_lease lease;
 	size_t i;
 	int r;
 
 	r = tree_list_leases(core->tree, &names, err);
-	if (r == 0)
-		r = end_leases(core, is_new_boot ? NULL : &names, err);
+	if (r == 0) {
+		sorted = (struct tree_names){ .names = new0_array(char *, names.count),
+			.count = names.count };
+		if (names.count)
+			memcpy(sorted.names, names.names, names.count * sizeof(char *));
+		qsort(sorted.names, sorted.count, sizeof(char *), compare_names);
+		r = end_leases(core, is_new_boot ? NULL : &sorted, err);
+		free(sorted.names);
+	}
 	for (i = 0; i < names.count && r == 0; i++) {
 		r = db_find_lease(core->db, names.names[i], &lease, err);
 		if (r == DB_E_NOT_FOUND) {

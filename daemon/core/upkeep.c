@@ -3,6 +3,12 @@
  * A few seconds later one syncfs() makes all of them durable, and those published
  * before it began are marked.
  *
+ * The index's log is written back by a worker, at most once a second. Under load that
+ * never catches up with all that is written meanwhile, and a log that was not written
+ * back to its end is not begun anew: so when it has become long, what little is left is
+ * written back here. That waits for the disk, for some milliseconds in ten thousand
+ * creates.
+ *
  * Above the limit, idle layers go until a tenth of it is free again, so that not
  * every create has to collect.
  */
@@ -15,6 +21,8 @@
 
 #define SYNC_AFTER_MS 5000
 #define CHECKPOINT_PAGES 1000
+#define CHECKPOINT_EVERY_MS 1000
+#define TOO_MANY_PAGES 16384
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 #define KEPT_DAYS 60
 
@@ -25,6 +33,7 @@ struct upkeep {
 	struct timer sync_timer, checkpoint_timer, day_timer;
 	struct job sync, checkpoint;
 	int64_t sync_began;
+	int pages; /* of the index's log, after the last commit */
 	bool is_dirty, is_stopped;
 	char *index_path;
 };
@@ -63,8 +72,12 @@ static void on_sync_timer(struct timer *timer)
 static void on_checkpointed(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
+	struct upkeep *upkeep = container_of(job, struct upkeep, checkpoint);
+
 	if (r)
 		log_failure(LOG_LEVEL_WARNING, "checkpoint-failed", err);
+	else if (upkeep->pages > TOO_MANY_PAGES)
+		db_checkpoint_rest(upkeep->core->db, NULL);
 }
 
 static void on_checkpoint_timer(struct timer *timer)
@@ -124,8 +137,9 @@ void upkeep_on_layer(struct upkeep *upkeep)
 
 void upkeep_on_pages(struct upkeep *upkeep, int pages)
 {
+	upkeep->pages = pages;
 	if (pages >= CHECKPOINT_PAGES && !timer_is_set(&upkeep->checkpoint_timer))
-		timer_set(upkeep->core->watch, &upkeep->checkpoint_timer, 0);
+		timer_set(upkeep->core->watch, &upkeep->checkpoint_timer, CHECKPOINT_EVERY_MS);
 }
 
 /* On a full disk even the row cannot be changed: then the reserve gives way, until what

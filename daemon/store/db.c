@@ -4,7 +4,7 @@
  *
  * Write-ahead log with synchronous=NORMAL: a commit is a few writes and never
  * waits for the disk; a loss of power loses the last commits, never their order.
- * Nothing here checkpoints (that does wait): a worker does it when on_pages()
+ * Nothing here checkpoints by itself (that does wait): a worker does it when on_pages()
  * says that the log has grown. The log is cut to LOG_KEEP bytes when it starts
  * anew, so a burst does not stay for ever.
  *
@@ -142,6 +142,11 @@ struct db *db_close(struct db *db)
 }
 
 /* ---- transactions */
+
+int db_checkpoint_rest(struct db *db, struct error *err)
+{
+	return sql_execute(db->sql, "PRAGMA wal_checkpoint(PASSIVE)", err);
+}
 
 int db_begin(struct db *db, struct error *err)
 {

@@ -108,6 +108,10 @@ int db_begin(struct db *db, struct error *err);
 int db_commit(struct db *db, struct error *err);
 void db_rollback(struct db *db);
 
+/* Writes the log back, right here: for the little that a checkpoint by a worker has left.
+ * Waits for the disk. */
+int db_checkpoint_rest(struct db *db, struct error *err);
+
 /* ---- settings: short texts that must outlive the daemon ("boot_id", "salt") */
 
 int db_get_setting(struct db *db, const char *name, char *value, size_t size,

@@ -81,7 +81,7 @@ static void send_failure(void)
 static void act(const char *path)
 {
 	if (strcmp(path, "/crash") == 0)
-		kill(getpid(), SIGSEGV);
+		kill(getpid(), SIGKILL);
 	if (strcmp(path, "/nonsense") == 0)
 		send(3, "\xff\xff\xff", 3, 0);
 	if (strcmp(path, "/fail") == 0)

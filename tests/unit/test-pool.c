@@ -126,7 +126,7 @@ static void expect_death(const char *path, const char *words)
 Test(pool, a_worker_that_ends_fails_its_job_only)
 {
 	expect_death("/exit", "exit code 3");
-	expect_death("/crash", "signal 11");
+	expect_death("/crash", "signal 9");
 	expect_death("/nonsense", "no worker sends");
 }
 
