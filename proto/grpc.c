@@ -100,6 +100,11 @@ void grpc_shutdown(struct grpc *grpc)
 	http2_shutdown(grpc->http2);
 }
 
+void grpc_terminate(struct grpc *grpc)
+{
+	http2_terminate(grpc->http2, HTTP2_NO_ERROR);
+}
+
 /* --- calls --- */
 
 void grpc_call_refuse(struct grpc_call *call, enum grpc_code code, const char *message)

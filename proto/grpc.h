@@ -118,6 +118,9 @@ size_t grpc_count_calls(const struct grpc *grpc);
 size_t grpc_get_queued(const struct grpc *grpc);
 /* No new calls; open ones go on, then grpc_is_over(). */
 void grpc_shutdown(struct grpc *grpc);
+/* The same, and grpc_is_over() as soon as the peer was told: what it asked for
+ * meanwhile, it may ask of somebody else. */
+void grpc_terminate(struct grpc *grpc);
 
 /* --- calls, either end --- */
 

@@ -21,6 +21,9 @@
 
 #define READ_SIZE 65536
 #define MAX_READS_A_TURN 8
+/* A client answers the announcement of an end at once; some only when they are used
+ * next, and some never. */
+#define DRAIN_ANSWER_MS 500
 
 struct session {
 	struct list link; /* the owner's */
@@ -30,7 +33,7 @@ struct session {
 	char *refusal;
 	struct grpc *grpc;
 	struct event *on_read, *on_write, *on_flush, *on_idle, *on_ended;
-	bool is_failed;
+	bool is_failed, is_draining;
 };
 
 static void flush(struct session *session);
@@ -224,10 +227,8 @@ static void write_out(struct session *session)
 
 static void restart_idle(struct session *session)
 {
-	struct timeval t = {
-		.tv_sec = session->config->idle_timeout_ms / 1000,
-		.tv_usec = session->config->idle_timeout_ms % 1000 * 1000,
-	};
+	uint32_t ms = session->is_draining ? DRAIN_ANSWER_MS : session->config->idle_timeout_ms;
+	struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	event_add(session->on_idle, &t);
 }
@@ -293,8 +294,15 @@ static void on_idle(evutil_socket_t fd, short what, void *data)
 	struct session *session = data;
 
 	restart_idle(session);
-	if (grpc_count_calls(session->grpc) == 0)
+	if (session->is_failed || grpc_count_calls(session->grpc))
+		return;
+	if (!session->is_draining) {
 		session_drain(session);
+		return;
+	}
+	grpc_terminate(session->grpc);
+	write_out(session);
+	end_soon(session);
 }
 
 static void on_ended(evutil_socket_t fd, short what, void *data)
@@ -353,6 +361,8 @@ struct session *session_free(struct session *session)
 
 void session_drain(struct session *session)
 {
+	session->is_draining = true;
+	restart_idle(session);
 	grpc_shutdown(session->grpc);
 	event_active(session->on_flush, EV_TIMEOUT, 0);
 }

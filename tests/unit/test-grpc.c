@@ -440,6 +440,23 @@ Test(grpc, shutting_down_lets_open_calls_end)
 	cr_expect(grpc_is_over(pair->client));
 }
 
+Test(grpc, terminating_does_not_wait_for_an_answer)
+{
+	_cleanup_(pair_freep) struct pair *pair = pair_new();
+	const uint8_t *bytes;
+	size_t size;
+
+	run(pair);
+	grpc_shutdown(pair->server);
+	while ((size = grpc_pull(pair->server, &bytes)))
+		grpc_taken(pair->server, size);
+	cr_expect_not(grpc_is_over(pair->server));
+	grpc_terminate(pair->server);
+	while ((size = grpc_pull(pair->server, &bytes)))
+		grpc_taken(pair->server, size);
+	cr_expect(grpc_is_over(pair->server));
+}
+
 Test(grpc, thousands_of_cancelled_calls_end_the_connection)
 {
 	_cleanup_(pair_freep) struct pair *pair = pair_new();
