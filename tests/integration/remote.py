@@ -98,8 +98,9 @@ def serve(socket, uid, gid, groups):
         except EOFError:
             return
         try:
-            answer = True, getattr(client, name)(*arguments, **fields)
-            pickle.dumps(answer)
+            value = getattr(client, name)(*arguments, **fields)
+            # Lists in messages cannot be pickled, messages can.
+            answer = True, list(value) if hasattr(value, 'append') else value
         except grpc.RpcError as error:
             failure = failure_of(error)
             answer = False, Failure(failure.code, failure.reason, failure.message)
