@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
-#include "daemon/jobs/pool.h"
+#include "daemon/jobs/job.h"
 
 struct spec_archive {
 	char *path, *target; /* owned */

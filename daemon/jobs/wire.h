@@ -4,7 +4,7 @@
  * pool does about them. Pure; the only file in jobs/ that knows the messages.
  */
 #include "base/buffer.h"
-#include "daemon/jobs/pool.h"
+#include "daemon/jobs/job.h"
 
 #define WIRE_MAX_FDS 2
 

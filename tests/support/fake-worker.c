@@ -100,8 +100,8 @@ int main(void)
 {
 	uint8_t packet[65536];
 	ssize_t n = recv(3, packet, sizeof(packet), 0);
-	Pyenvd__Worker__Job *job =
-		n > 0 ? pyenvd__worker__job__unpack(NULL, (size_t)n, packet) : NULL;
+	Pyenvd__Worker__Job *job = n > 0 ? pyenvd__worker__job__unpack(NULL, (size_t)n, packet)
+					 : NULL;
 	int code = 9;
 
 	if (job && job->job_case == PYENVD__WORKER__JOB__JOB_DIGEST) {

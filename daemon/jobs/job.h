@@ -1,0 +1,138 @@
+#pragma once
+/*
+ * A piece of blocking work, as values: what goes to a worker process and what comes back.
+ * Submitted to the pool (pool.h). Loop thread only.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/identity.h"
+#include "base/list.h"
+#include "base/sha256.h"
+
+enum job_kind {
+	JOB_LOCATE = 1,
+	JOB_DIGEST,
+	JOB_EXTRACT,
+	JOB_COPY,
+	JOB_REMOVE,
+	JOB_CHECKPOINT,
+	JOB_SYNC,
+};
+
+enum job_layer {
+	JOB_LAYER_ARCHIVE,
+	JOB_LAYER_FILE,
+	JOB_LAYER_DIRECTORY,
+};
+
+enum job_compile {
+	JOB_COMPILE_VIRTUALENVS,
+	JOB_COMPILE_ALWAYS,
+	JOB_COMPILE_NEVER,
+};
+
+enum job_phase {
+	JOB_PHASE_WAITING,
+	JOB_PHASE_DIGEST,
+	JOB_PHASE_EXTRACT,
+	JOB_PHASE_BYTECODE,
+	JOB_PHASE_FINISH,
+};
+
+/* What a layer may be; 0 is no limit. */
+struct job_limits {
+	uint64_t max_bytes, max_entries;
+	uint32_t max_depth, max_name, max_ratio;
+	uint64_t ratio_floor_bytes, reserve_bytes;
+};
+
+struct job_locate {
+	const char *const *paths;
+	size_t path_count;
+	bool executable;
+};
+
+struct job_digest {
+	const char *path;
+	struct fs_identity expected; /* ino 0: any */
+	bool may_be_directory;
+};
+
+struct job_extract {
+	const char *path;
+	struct fs_identity expected; /* ino 0: any */
+	enum job_layer layer;
+	const char *name; /* of a file or directory: its name in the tree */
+	bool hash; /* the digest is not known: the `digested` callback will come */
+	const uint8_t *expected_sha256; /* or NULL */
+	bool copy_first;
+	bool access_all;
+	uid_t access_uid;
+	enum job_compile compile;
+	const struct job_limits *limits;
+	uint32_t threads;
+	int directory_fd; /* the layer's directory; borrowed */
+	const char *directory; /* its absolute path */
+	const char *header; /* lines for the manifest */
+};
+
+struct job_copy {
+	int from_fd, to_fd; /* borrowed */
+};
+
+struct job_remove {
+	int parent_fd; /* borrowed */
+	const char *const *names;
+	size_t name_count;
+	bool as_peer, layers;
+	uint32_t threads;
+};
+
+struct job_progress {
+	enum job_phase phase;
+	uint64_t done_bytes, total_bytes, done_entries;
+};
+
+struct job_result {
+	/* JOB_LOCATE, JOB_DIGEST; JOB_EXTRACT when it has hashed */
+	struct fs_identity file;
+	bool is_directory;
+	uint32_t index;
+	uint8_t sha256[SHA256_SIZE];
+	/* JOB_EXTRACT */
+	uint64_t bytes, entries, compiled;
+	char format[24], note[256];
+	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */
+	char *const *failures;
+	size_t failure_count;
+};
+
+struct job {
+	enum job_kind kind;
+	const struct identity *peer; /* who opens sources; NULL where there are none */
+	union {
+		struct job_locate locate;
+		struct job_digest digest;
+		struct job_extract extract;
+		struct job_copy copy;
+		struct job_remove remove;
+		const char *checkpoint_path;
+		int sync_fd; /* borrowed */
+	};
+
+	/* Called when they happen; `digested` and `progress` may be NULL. */
+	void (*digested)(struct job *job, const struct job_result *result);
+	void (*progress)(struct job *job, const struct job_progress *progress);
+	/* @err is filled when @r is not 0; -ECANCELED after pool_cancel(). */
+	void (*done)(
+		struct job *job, int r, const struct job_result *result, const struct error *err);
+
+	/* private to pool.c */
+	struct list link; /* pool.waiting[] while it has no worker */
+	struct worker *worker;
+	bool cancelled;
+};
