@@ -104,7 +104,8 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 	int r;
 
 	pidfd = open_pidfd(pid);
-	if (pidfd == -ESRCH || pidfd == -EINVAL)
+	/* Of a thread that is no process: EINVAL, and from Linux 6.9 on ENOENT. */
+	if (pidfd == -ESRCH || pidfd == -EINVAL || pidfd == -ENOENT)
 		return WATCH_E_GONE;
 	if (pidfd < 0)
 		return fail_errno(err, pidfd, NULL, "cannot open process %d", (int)pid);
