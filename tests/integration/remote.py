@@ -7,6 +7,7 @@ them up, so that it works where the other user could not read these files. Calls
 in and answers go out as pickles: ('create', (), {...}) -> (True, response), or
 (False, Failure).
 """
+import functools
 import os
 import pathlib
 import pickle
@@ -98,7 +99,7 @@ def serve(socket, uid, gid, groups):
         except EOFError:
             return
         try:
-            value = getattr(client, name)(*arguments, **fields)
+            value = functools.reduce(getattr, name.split('.'), client)(*arguments, **fields)
             # Lists in messages cannot be pickled, messages can.
             answer = True, list(value) if hasattr(value, 'append') else value
         except grpc.RpcError as error:

@@ -2,6 +2,7 @@
 import os
 import stat
 import subprocess
+import threading
 
 import grpc
 import pytest
@@ -91,6 +92,17 @@ def test_a_process_that_has_ended_but_was_not_waited_for_holds_nothing(host, cli
     zombie.wait()
     assert failure[:2] == (grpc.StatusCode.FAILED_PRECONDITION, 'HOLDER_NOT_VISIBLE')
     assert not client.leases()
+
+
+def test_a_thread_is_no_process(host, client, source):
+    going, done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (going.set(), done.wait()))
+    thread.start()
+    going.wait()
+    failure = client.fail_to_create([archive(source, 'a')], holder=process(thread.native_id))
+    done.set()
+    thread.join()
+    assert failure[:2] == (grpc.StatusCode.FAILED_PRECONDITION, 'HOLDER_NOT_VISIBLE')
 
 
 @needs_root
@@ -209,6 +221,13 @@ def test_a_lease_is_its_users_and_the_administrators(host, client, source):
         response = other.call('create', [archive(source, 'a')])
         failure = stranger.fail('release', response.lease_id)
         assert failure[:2] == (grpc.StatusCode.PERMISSION_DENIED, 'NOT_ALLOWED')
+        renewal = pb.RenewLeaseRequest(lease_id=response.lease_id, seconds=1)
+        failure = stranger.fail('environments.RenewLease', renewal)
+        assert failure[:2] == (grpc.StatusCode.PERMISSION_DENIED, 'NOT_ALLOWED')
+        # What is not theirs is not even there.
+        for thing in (response.lease_id, response.layers[0].layer_id, response.dependency_hash):
+            failure = stranger.fail('admin.Show', pb.ShowRequest(id=thing))
+            assert failure[:2] == (grpc.StatusCode.NOT_FOUND, 'NOT_FOUND')
         expect_alive(client, response)
         status = os.stat(response.base_directory)
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (OTHER, 0o700)
