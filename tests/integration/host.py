@@ -172,8 +172,10 @@ class Host:
         return self.process.pid
 
     def workers(self):
-        """Pids of worker processes of this daemon, living ones."""
-        return [pid for pid in children_of(self.pid) if state_of(pid) not in ('Z', '')]
+        """Pids of worker processes of this daemon, living ones. Not one that is only being
+        started: until it is, the daemon waits for it, and whoever stops it stops both."""
+        return [pid for pid in children_of(self.pid)
+                if name_of(pid) == WORKER.name and state_of(pid) not in ('Z', '')]
 
     def close(self):
         for client in self.clients:
@@ -262,6 +264,13 @@ def children_of(pid):
     except FileNotFoundError:
         return []
     return [int(child) for child in text.split()]
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/comm').read_text(encoding='utf-8').strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ''
 
 
 def state_of(pid):
