@@ -27,11 +27,12 @@ def disk(size='6G'):
     """A directory on a fresh journaled ext4, which needs root; else one on the disk there is.
 
     A fresh one, because ext4 looks long for an inode that was not freed within the last five
-    seconds: what others do on a shared disk would be measured.
+    seconds: what others do on a shared disk would be measured. Its name is short, because ext4
+    keeps a link's target in the inode only up to 59 bytes, as it does below /var/lib/pyenvd.
     """
-    top = pathlib.Path(tempfile.mkdtemp(prefix='pyenvd-bench-', dir='/var/tmp'))
+    top = pathlib.Path(tempfile.mkdtemp(prefix='pb-', dir='/var/tmp'))
     top.chmod(0o755)
-    mount = top / 'disk'
+    mount = top / 'd'
     mount.mkdir(mode=0o755)
     mounted = False
     try:
