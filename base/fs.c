@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -94,6 +96,42 @@ int fs_read_file(int dir, const char *path, size_t limit, struct buffer *ret)
 	} while (n);
 	*ret = STEAL(buffer);
 	return 0;
+}
+
+int fs_clone(int from, int to)
+{
+	return ioctl(to, FICLONE, from) ? -errno : 0;
+}
+
+static ssize_t copy_some(int from, int to, void *buffer, size_t size)
+{
+	ssize_t n = read(from, buffer, size);
+	int r;
+
+	if (n < 0)
+		return errno == EINTR ? copy_some(from, to, buffer, size) : -errno;
+	r = fs_write_all(to, buffer, (size_t)n);
+	return r ? r : n;
+}
+
+int fs_copy(int from, int to, uint64_t size)
+{
+	const size_t chunk = 256 * 1024;
+	_cleanup_free_ void *buffer = NULL;
+	ssize_t n = 1;
+
+	while (size && n > 0) {
+		n = copy_file_range(from, NULL, to, NULL, size, 0);
+		if (n > 0)
+			size -= (uint64_t)n;
+	}
+	/* Between file systems, and on some, it is refused, in many ways, or gives nothing:
+	 * the real errors come again. */
+	if (size)
+		buffer = alloc0(1, chunk);
+	for (n = 1; size && n > 0; size -= n > 0 ? (uint64_t)n : 0)
+		n = copy_some(from, to, buffer, size < chunk ? (size_t)size : chunk);
+	return n < 0 ? (int)n : size ? -ENODATA : 0;
 }
 
 bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)

@@ -25,6 +25,11 @@ int fs_write_all(int fd, const void *data, size_t size);
 /* Up to @limit bytes; -EFBIG when there is more. */
 int fs_read_file(int dir, const char *path, size_t limit, struct buffer *ret);
 
+/* Makes the empty @to share all content of @from; few file systems can. */
+int fs_clone(int from, int to);
+/* @size bytes, from where both stand. -ENODATA when there are less. */
+int fs_copy(int from, int to, uint64_t size);
+
 /* Which file it is, as one comparable value. */
 struct fs_identity {
 	uint64_t dev, ino, size;

@@ -211,6 +211,32 @@ int identity_drop(const struct identity *identity, struct error *err)
 	return 0;
 }
 
+int identity_keep(uint64_t keep, struct error *err)
+{
+	struct capabilities c;
+	int cap, r;
+
+	/* Those in force between two times of acting as others. */
+	r = learn_self(err);
+	if (r)
+		return r;
+	for (cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (!(keep & CAP_BIT(cap)))
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return fail_errno(err, -errno, NULL, "cannot set no_new_privs");
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	c = self_capabilities;
+	c.effective &= keep;
+	c.permitted &= keep;
+	c.inheritable = 0;
+	r = capabilities_set(&c);
+	if (r)
+		return fail_errno(err, r, NULL, "cannot drop capabilities");
+	self_capabilities = c;
+	return 0;
+}
+
 int identity_become_service(uid_t uid, gid_t gid, uint64_t keep, struct error *err)
 {
 	struct capabilities c = {

@@ -10,6 +10,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
 
@@ -37,6 +38,10 @@ void identity_resume(void);
  * set. With NULL the identity stays and only the rest is done. Single-threaded
  * processes only. */
 int identity_drop(const struct identity *identity, struct error *err);
+
+/* For good: of the capabilities only those in @keep (a mask of 1 << CAP_…) stay, as far
+ * as they are there; no_new_privs is set. Of the calling thread and those it starts. */
+int identity_keep(uint64_t keep, struct error *err);
 
 /* Becomes @uid and @gid (no other groups) but keeps the capabilities in @keep (a
  * mask of 1 << CAP_…) permitted, effective but for the two that read everything,

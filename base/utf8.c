@@ -68,3 +68,15 @@ size_t utf8_cut(const char *text, size_t size, size_t limit)
 		limit--;
 	return limit;
 }
+
+void utf8_repair(char *text, size_t size)
+{
+	size_t i = 0, n;
+
+	while (i < size) {
+		n = character_size((const uint8_t *)text + i, size - i);
+		if (!n)
+			text[i] = '?';
+		i += n ? n : 1;
+	}
+}

@@ -54,3 +54,16 @@ Test(utf8, cutting_tears_no_character)
 	cr_expect_eq(utf8_cut("\xe2\x82\xac", 3, 2), 0);
 	cr_expect_eq(utf8_cut("abc", 3, 0), 0);
 }
+
+Test(utf8, repairing_replaces_what_is_malformed_and_nothing_else)
+{
+	char torn[] = "a\xc3\xa4\xff"
+		      "b\xe2\x82",
+	     plain[] = "plain";
+
+	utf8_repair(torn, strlen(torn));
+	cr_expect_str_eq(torn, "a\xc3\xa4?b??");
+	utf8_repair(plain, strlen(plain));
+	cr_expect_str_eq(plain, "plain");
+	utf8_repair(plain, 0);
+}
