@@ -15,3 +15,4 @@ struct remove_job {
 };
 
 void remove_run(struct remove_job *job);
+void remove_deinit(struct remove_job *job);
