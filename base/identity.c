@@ -233,7 +233,7 @@ int identity_keep(uint64_t keep, struct error *err)
 	r = capabilities_set(&c);
 	if (r)
 		return fail_errno(err, r, NULL, "cannot drop capabilities");
-	self_capabilities = c;
+	self_capabilities = now_capabilities = c;
 	return 0;
 }
 

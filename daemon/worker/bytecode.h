@@ -19,6 +19,7 @@ struct bytecode {
 	int tree_fd;
 	enum bytecode_mode mode;
 	uint32_t threads;
+	int keep_fd; /* interpreters keep it open as well; -1: none */
 	/* what came of it */
 	uint64_t compiled;
 	char note[256]; /* why there is none; may be empty */

@@ -1,12 +1,15 @@
 #include "daemon/worker/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/identity.h"
+#include "base/utf8.h"
 
 #define MAX_PACKET (256 * 1024)
 
@@ -26,6 +29,8 @@ struct channel *channel_new(int fd)
 	struct channel *channel = new0(struct channel);
 
 	channel->fd = fd;
+	/* It came through exec, but goes no further: interpreters are not to speak on it. */
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return channel;
 }
 
@@ -71,6 +76,9 @@ static void *watch(void *data)
 	struct channel *channel = data;
 	struct pollfd p = { .fd = channel->fd, .events = POLLRDHUP };
 
+	/* A thread keeps what the others give up; this one needs nothing. */
+	if (identity_drop(NULL, NULL))
+		_exit(EXIT_FAILURE);
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
 	_exit(EXIT_FAILURE);
@@ -105,14 +113,17 @@ void channel_send(struct channel *channel, const Pyenvd__Worker__Event *event)
 		;
 }
 
-static size_t pack_failure(const struct error *err, uint8_t *packet, size_t room)
+/* Names in archives and paths are bytes; a message's strings are text. */
+static size_t pack_failure(const struct error *from, uint8_t *packet, size_t room)
 {
+	struct error copy = *from, *err = &copy;
 	Pyenvd__Worker__Failure failure = PYENVD__WORKER__FAILURE__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 
+	utf8_repair(err->text, strlen(err->text));
 	failure.error = -err->r;
-	failure.reason = (char *)err->reason;
-	failure.text = (char *)err->text;
+	failure.reason = err->reason;
+	failure.text = err->text;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_FAILURE;
 	event.failure = &failure;
 	if (pyenvd__worker__event__get_packed_size(&event) > room)

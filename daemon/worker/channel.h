@@ -18,7 +18,7 @@ DEFINE_CLEANUP(struct channel *, channel_free);
 /* The job, owned by the caller, and its descriptors (-1 where there is none). */
 int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[CHANNEL_MAX_FDS],
 	struct error *err);
-/* From now on the daemon's going ends this process. */
+/* From now on the daemon's going ends this process, even while it waits for a source. */
 int channel_watch(struct channel *channel, struct error *err);
 /* A file that shrinks while it is mapped: the process then says so and ends. */
 void channel_prepare_shrunk(struct channel *channel, const char *path);

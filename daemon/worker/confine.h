@@ -1,9 +1,20 @@
 #pragma once
-/* What a worker may do, once it has opened what it needs. */
-#include "base/error.h"
+/* What a worker may do. Before it has more threads than the one that watches. */
+#include <stdint.h>
+#include "base/identity.h"
 
-/* Limits of this process; all jobs. */
+/* Limits of the process; all jobs, first of all. */
 int confine_limits(struct error *err);
-/* No capability is left, nor can one come back: from here on it only computes, and
- * writes where the daemon's user may. */
-int confine(struct error *err);
+
+struct confinement {
+	/* It goes on acting as this client: what that takes stays. NULL: no capability is
+	 * left, nor can one come back. */
+	const struct identity *acts_as;
+	/* Nothing on disk can be written but what lies below; -1: nothing at all. */
+	int writes_fd;
+	bool writes_anywhere;
+	uint64_t mapped; /* bytes of a source that will be mapped */
+};
+
+/* For good. What the kernel lacks is left out. */
+int confine(const struct confinement *confinement, struct error *err);

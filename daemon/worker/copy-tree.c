@@ -1,98 +1,87 @@
+/*
+ * One thread: it acts as somebody else, and that is a matter of the thread (identity.h).
+ * Layers are not deeper than their limit, but that is configured; so there is one here.
+ */
 #include "daemon/worker/copy-tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/fs.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fs.h"
 
-static int copy_bytes(int from, int to)
-{
-	uint8_t buffer[65536];
-	ssize_t n;
-	int r;
-
-	if (ioctl(to, FICLONE, from) == 0)
-		return 0;
-	while ((n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0)) > 0)
-		;
-	if (n == 0)
-		return 0;
-	if (errno != EXDEV && errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	while ((n = read(from, buffer, sizeof(buffer))) > 0) {
-		r = fs_write_all(to, buffer, (size_t)n);
-		if (r)
-			return r;
-	}
-	return n < 0 ? -errno : 0;
-}
+#define MAX_DEPTH 1024
 
 static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st)
 {
 	_cleanup_close_ int from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int to = openat(to_dir, name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		(st->st_mode & 0111) ? 0755 : 0644);
+	_cleanup_close_ int to = -1;
 	struct timespec times[2] = { { 0, UTIME_OMIT }, st->st_mtim };
-	int r;
+	int r = 0;
 
-	if (from < 0 || to < 0)
+	if (from < 0)
 		return -errno;
-	r = copy_bytes(from, to);
-	return r ? r : futimens(to, times) ? -errno : 0;
+	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		(st->st_mode & 0111) ? 0755 : 0644);
+	if (to < 0)
+		return -errno;
+	if (st->st_size && fs_clone(from, to))
+		r = fs_copy(from, to, (uint64_t)st->st_size);
+	if (r == 0 && futimens(to, times))
+		r = -errno;
+	return r;
 }
 
 static int copy_link(int from_dir, int to_dir, const char *name, const struct stat *st)
 {
 	struct timespec times[2] = { { 0, UTIME_OMIT }, st->st_mtim };
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
+	_cleanup_free_ char *target = alloc0(1, PATH_MAX);
 
-	if (n < 0)
+	if (readlinkat(from_dir, name, target, PATH_MAX - 1) < 0)
 		return -errno;
-	target[n] = 0;
 	if (symlinkat(target, to_dir, name) || utimensat(to_dir, name, times, AT_SYMLINK_NOFOLLOW))
 		return -errno;
 	return 0;
 }
 
-static int copy_directory(int from, int to);
+static int copy_directory(int from, int to, int depth);
 
-static int copy_entry(int from_dir, int to_dir, const char *name)
+static int copy_below(int from_dir, int to_dir, const char *name, const struct stat *st, int depth)
 {
-	_cleanup_close_ int from = -1;
+	struct timespec times[2] = { { 0, UTIME_OMIT }, st->st_mtim };
+	_cleanup_close_ int from = fs_open_directory(from_dir, name);
 	_cleanup_close_ int to = -1;
-	struct stat st;
 	int r;
+
+	if (from < 0)
+		return from;
+	if (mkdirat(to_dir, name, 0755))
+		return -errno;
+	to = fs_open_directory(to_dir, name);
+	if (to < 0)
+		return to;
+	r = copy_directory(from, to, depth + 1);
+	if (r == 0 && futimens(to, times))
+		r = -errno;
+	return r;
+}
+
+static int copy_entry(int from_dir, int to_dir, const char *name, int depth)
+{
+	struct stat st;
 
 	if (fstatat(from_dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return -errno;
 	if (S_ISLNK(st.st_mode))
 		return copy_link(from_dir, to_dir, name, &st);
-	if (!S_ISDIR(st.st_mode))
-		return copy_file(from_dir, to_dir, name, &st);
-	if (mkdirat(to_dir, name, 0755))
-		return -errno;
-	from = fs_open_directory(from_dir, name);
-	to = fs_open_directory(to_dir, name);
-	if (from < 0 || to < 0)
-		return from < 0 ? from : to;
-	r = copy_directory(from, to);
-	if (r == 0) {
-		struct timespec times[2] = { { 0, UTIME_OMIT }, st.st_mtim };
-
-		r = futimens(to, times) ? -errno : 0;
-	}
-	return r;
+	if (S_ISDIR(st.st_mode))
+		return copy_below(from_dir, to_dir, name, &st, depth);
+	return copy_file(from_dir, to_dir, name, &st);
 }
 
-static int copy_directory(int from, int to)
+static int copy_directory(int from, int to, int depth)
 {
 	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *stream = copy < 0 ? NULL : fdopendir(copy);
@@ -100,9 +89,11 @@ static int copy_directory(int from, int to)
 
 	if (!stream)
 		return -errno;
+	if (depth > MAX_DEPTH)
+		r = -ELOOP;
 	while (r == 0 && (errno = 0, entry = readdir(stream)))
 		if (!text_equal(entry->d_name, ".") && !text_equal(entry->d_name, ".."))
-			r = copy_entry(from, to, entry->d_name);
+			r = copy_entry(from, to, entry->d_name, depth);
 	r = r ? r : -errno;
 	closedir(stream);
 	return r;
@@ -115,7 +106,7 @@ int copy_tree(int from, int to, const struct identity *owner, struct error *err)
 	r = identity_assume(owner, err);
 	if (r)
 		return r;
-	r = copy_directory(from, to);
+	r = copy_directory(from, to, 0);
 	identity_resume();
 	if (r)
 		return fail_errno(err, r,

@@ -1,7 +1,7 @@
 #pragma once
 /*
  * A tar's bytes, out of whatever it is compressed with. What ends too early, or whose
- * checksum is wrong, is an error even behind the last entry: see decode_drain().
+ * checksum is wrong, is an error: also behind the last entry, so it has to be read to its end.
  */
 #include "daemon/worker/source.h"
 
@@ -26,5 +26,3 @@ DEFINE_CLEANUP(struct decode *, decode_free);
 
 /* The next bytes, borrowed until the next call; 0 at the end; -EBADMSG with @err. */
 ssize_t decode_read(struct decode *decode, const void **ret, struct error *err);
-/* Reads to the end. */
-int decode_drain(struct decode *decode, struct error *err);

@@ -2,72 +2,116 @@
 
 #include <errno.h>
 #include <unistd.h>
-#include "daemon/worker/walk.h"
 
+#define CHUNK_SIZE (8 << 20)
 #define BUFFER_SIZE (256 * 1024)
 
-int digest_file(const struct source *source, uint8_t ret[SHA256_SIZE], struct error *err)
+int digest_file(const struct source *source, struct report *report, uint8_t ret[SHA256_SIZE],
+	struct error *err)
 {
 	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
+	size_t at, n;
 
-	if (source->size)
-		sha256_add(sha256, source->data, source->size);
+	if (report)
+		report_phase(report, REPORT_DIGEST, source->size);
+	for (at = 0; at < source->size; at += n) {
+		n = source->size - at < CHUNK_SIZE ? source->size - at : CHUNK_SIZE;
+		sha256_add(sha256, source->data + at, n);
+		if (report)
+			report_add(report, n, 0);
+	}
 	sha256_end(sha256, ret);
 	return source_check(source, err);
 }
 
-struct listing {
-	struct sha256 *all, *one;
-	uint8_t *buffer;
+/* ---- directories */
+
+struct digest_listing {
+	struct sha256 *sha256;
 };
 
-static int add_content(struct listing *listing, int fd)
+struct digest_listing *digest_listing_new(void)
 {
-	uint8_t digest[SHA256_SIZE];
-	ssize_t n;
+	static const char head[] = "pyenvd directory 1";
+	struct digest_listing *listing = new0(struct digest_listing);
 
-	while ((n = read(fd, listing->buffer, BUFFER_SIZE)) > 0)
-		sha256_add(listing->one, listing->buffer, (size_t)n);
-	if (n < 0)
-		return -errno;
-	sha256_end(listing->one, digest);
-	sha256_add(listing->all, digest, sizeof(digest));
-	return 0;
+	listing->sha256 = sha256_new();
+	sha256_add(listing->sha256, head, sizeof(head));
+	return listing;
 }
 
-static int add_entry(const struct walk_entry *entry, void *data, struct error *err)
+struct digest_listing *digest_listing_free(struct digest_listing *listing)
+{
+	if (!listing)
+		return NULL;
+	sha256_free(listing->sha256);
+	free(listing);
+	return NULL;
+}
+
+void digest_listing_add(struct digest_listing *listing, const struct walk_entry *entry,
+	const uint8_t content[SHA256_SIZE])
 {
 	static const char types[] = {
 		[PLACE_FILE] = 'f',
 		[PLACE_DIRECTORY] = 'd',
 		[PLACE_SYMLINK] = 'l',
 	};
-	struct listing *listing = data;
 	char head[2] = { types[entry->type],
 		entry->type == PLACE_FILE && entry->is_executable ? 'x' : '-' };
-	int r = 0;
 
-	sha256_add(listing->all, head, sizeof(head));
-	sha256_add(listing->all, entry->name, strlen(entry->name) + 1);
+	sha256_add(listing->sha256, head, sizeof(head));
+	sha256_add(listing->sha256, entry->name, strlen(entry->name) + 1);
 	if (entry->type == PLACE_SYMLINK)
-		sha256_add(listing->all, entry->target, strlen(entry->target) + 1);
+		sha256_add(listing->sha256, entry->target, strlen(entry->target) + 1);
 	else if (entry->type == PLACE_FILE)
-		r = add_content(listing, entry->fd);
-	return r ? fail_errno(err, r, NULL, "cannot read '%s'", entry->name) : 0;
+		sha256_add(listing->sha256, content, SHA256_SIZE);
+}
+
+void digest_listing_end(struct digest_listing *listing, uint8_t ret[SHA256_SIZE])
+{
+	sha256_end(listing->sha256, ret);
+}
+
+struct digesting {
+	const struct source *directory;
+	struct digest_listing *listing;
+	struct report *report;
+	struct sha256 *sha256;
+	uint8_t *buffer;
+};
+
+static int add_entry(const struct walk_entry *entry, void *data, struct error *err)
+{
+	struct digesting *digesting = data;
+	uint8_t content[SHA256_SIZE];
+	ssize_t n = 0;
+
+	while (entry->type == PLACE_FILE &&
+		(n = read(entry->fd, digesting->buffer, BUFFER_SIZE)) > 0) {
+		sha256_add(digesting->sha256, digesting->buffer, (size_t)n);
+		report_add(digesting->report, (uint64_t)n, 0);
+	}
+	if (n < 0)
+		return fail_errno(err, -errno, NULL, "cannot read '%s/%s'",
+			digesting->directory->path, entry->name);
+	sha256_end(digesting->sha256, content);
+	digest_listing_add(digesting->listing, entry, content);
+	report_add(digesting->report, 0, 1);
+	return 0;
 }
 
 int digest_directory(const struct source *source, const struct identity *peer,
-	uint8_t ret[SHA256_SIZE], struct error *err)
+	struct report *report, uint8_t ret[SHA256_SIZE], struct error *err)
 {
-	static const char head[] = "pyenvd directory 1";
-	struct listing listing = { sha256_new(), sha256_new(), alloc0(1, BUFFER_SIZE) };
+	_cleanup_(digest_listing_freep) struct digest_listing *listing = digest_listing_new();
+	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
+	_cleanup_free_ uint8_t *buffer = alloc0(1, BUFFER_SIZE);
+	struct digesting digesting = { source, listing, report, sha256, buffer };
 	int r;
 
-	sha256_add(listing.all, head, sizeof(head));
-	r = walk(source, peer, add_entry, &listing, err);
-	sha256_end(listing.all, ret);
-	sha256_free(listing.all);
-	sha256_free(listing.one);
-	free(listing.buffer);
+	report_phase(report, REPORT_DIGEST, 0);
+	r = walk(source, peer, add_entry, &digesting, err);
+	digest_listing_end(listing, ret);
 	return r;
 }

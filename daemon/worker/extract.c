@@ -2,8 +2,9 @@
  *	lock -> (copy) -> map -> tree/ from the source, its digest meanwhile in a thread of
  *	its own -> links -> bytecode -> modes and times -> manifest -> who may enter
  *
- * The lock is on the layer's directory, through a descriptor of our own: it is gone when
- * this process is, and not before, whoever else has the directory open.
+ * The lock is on the layer's directory, through a descriptor of our own, which the
+ * interpreters share: it is gone when this process and they are, and not before, whoever
+ * else has the directory open.
  */
 #include "daemon/worker/extract.h"
 
@@ -31,31 +32,43 @@ struct hashing {
 	bool is_running;
 	int r;
 	struct error err;
-	uint8_t digest[SHA256_SIZE];
 };
+
+/* A file's digest that is known is computed again only where the content could have been
+ * changed in between without a trace: then it is the copy's, which cannot. A directory's
+ * is that of what was copied, always. */
+static bool wants_hash(const struct extract *extract)
+{
+	return extract->hash ||
+		(extract->expected_sha256 &&
+			(extract->copy_first || extract->kind == EXTRACT_DIRECTORY));
+}
+
+static int check_digest(struct extract *extract, struct error *err)
+{
+	if (extract->hash)
+		report_digested(extract->report, &extract->source->identity, extract->digest);
+	if (extract->expected_sha256 &&
+		memcmp(extract->expected_sha256, extract->digest, SHA256_SIZE) != 0)
+		return fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' changed while it was being read",
+			extract->source->path);
+	return 0;
+}
 
 static void *hash(void *data)
 {
 	struct hashing *hashing = data;
 	struct extract *extract = hashing->extract;
 
-	hashing->r = digest_file(extract->source, hashing->digest, &hashing->err);
-	if (hashing->r == 0 && extract->hash)
-		report_digested(extract->report, &extract->source->identity, hashing->digest);
+	hashing->r = digest_file(extract->source, NULL, extract->digest, &hashing->err);
+	if (hashing->r == 0)
+		hashing->r = check_digest(extract, &hashing->err);
 	return NULL;
-}
-
-/* A digest that is known is computed again only where the content could have been
- * changed in between without a trace: then it is the copy's, which cannot. */
-static bool wants_hash(const struct extract *extract)
-{
-	return extract->kind != EXTRACT_DIRECTORY &&
-		(extract->hash || (extract->expected_sha256 && extract->copy_first));
 }
 
 static int hashing_start(struct hashing *hashing, struct error *err)
 {
-	if (!wants_hash(hashing->extract))
+	if (!wants_hash(hashing->extract) || hashing->extract->kind == EXTRACT_DIRECTORY)
 		return 0;
 	if (pthread_create(&hashing->thread, NULL, hash, hashing))
 		return fail(err, -EAGAIN, "INTERNAL_ERROR", "cannot start a thread");
@@ -65,24 +78,57 @@ static int hashing_start(struct hashing *hashing, struct error *err)
 
 static int hashing_end(struct hashing *hashing, struct error *err)
 {
-	const struct extract *extract = hashing->extract;
-
 	if (!hashing->is_running)
 		return 0;
 	pthread_join(hashing->thread, NULL);
 	hashing->is_running = false;
-	if (hashing->r) {
+	if (hashing->r)
 		*err = hashing->err;
-		return hashing->r;
-	}
-	if (extract->expected_sha256 &&
-		memcmp(extract->expected_sha256, hashing->digest, SHA256_SIZE) != 0)
-		return fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' changed while it was being read",
-			extract->source->path);
-	return 0;
+	return hashing->r;
 }
 
 /* ---- the tree */
+
+static int copy_directory(
+	struct extract *extract, const struct archive_input *input, struct error *err)
+{
+	int r;
+
+	extract->format = "directory";
+	r = plain_copy_directory(input, extract->peer, extract->name, extract->digest, err);
+	return r || !wants_hash(extract) ? r : check_digest(extract, err);
+}
+
+/* What people hand in by mistake, or hope that we take. */
+static int fail_unrecognised(const struct source *source, struct error *err)
+{
+	static const struct {
+		const char *magic, *what;
+	} known[] = {
+		{ "7z\xbc\xaf\x27\x1c", "a 7z archive" },
+		{ "Rar!", "a rar archive" },
+		{ "\x7f"
+		  "ELF",
+			"a program (ELF)" },
+		{ "#!", "a script" },
+		{ "hsqs", "a squashfs image" },
+		{ "!<arch>\n", "an ar archive (deb)" },
+		{ "\x04\x22\x4d\x18", "compressed by lz4" },
+		{ "<!DOCTYPE", "a web page" },
+		{ "<html", "a web page" },
+	};
+	const char *what = "of no kind that is known";
+	size_t i, n;
+
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		n = strlen(known[i].magic);
+		if (source->size >= n && memcmp(source->data, known[i].magic, n) == 0)
+			what = known[i].what;
+	}
+	return fail(err, -EINVAL, "ARCHIVE_UNRECOGNISED",
+		"'%s' is %s, not a zip, a tar, or a tar with gzip, bzip2, xz or zstd", source->path,
+		what);
+}
 
 static int extract_archive(
 	struct extract *extract, const struct archive_input *input, struct error *err)
@@ -90,11 +136,13 @@ static int extract_archive(
 	if (!input->source->size)
 		return fail(err, -EINVAL, "ARCHIVE_EMPTY", "'%s' is empty, and no archive",
 			input->source->path);
-	/* A gzip stream may well hold a zip's signature: what compresses comes first. */
+	/* What begins as a tar, or compressed, may well end in a zip: that is an entry. */
+	if (tar_recognise(input->source))
+		return tar_extract(input, &extract->format, err);
 	extract->format = "zip";
-	if (zip_recognise(input->source) && memcmp(input->source->data, "\x1f\x8b", 2) != 0)
+	if (zip_recognise(input->source))
 		return zip_extract(input, err);
-	return tar_extract(input, &extract->format, err);
+	return fail_unrecognised(input->source, err);
 }
 
 static int fill_tree(struct extract *extract, struct place *place, struct error *err)
@@ -113,8 +161,7 @@ static int fill_tree(struct extract *extract, struct place *place, struct error 
 		extract->format = "file";
 		return plain_copy_file(&input, extract->name, err);
 	case EXTRACT_DIRECTORY:
-		extract->format = "directory";
-		return plain_copy_directory(&input, extract->peer, extract->name, err);
+		return copy_directory(extract, &input, err);
 	}
 	abort();
 }
@@ -129,6 +176,7 @@ static int make_bytecode(
 		.tree_fd = tree_fd,
 		.mode = extract->bytecode,
 		.threads = extract->threads ? extract->threads : 1,
+		.keep_fd = extract->lock_fd,
 	};
 	int r;
 
@@ -212,50 +260,54 @@ static int set_access(const struct extract *extract, struct error *err)
 
 /* ---- all of it */
 
-static int prepare(struct extract *extract, int *lock, struct error *err)
+static int lock(struct extract *extract, struct error *err)
+{
+	extract->lock_fd = openat(extract->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (extract->lock_fd < 0 || flock(extract->lock_fd, LOCK_EX))
+		return fail_errno(err, -errno, NULL, "cannot lock '%s'", extract->directory);
+	return 0;
+}
+
+static int prepare_source(struct extract *extract, struct error *err)
 {
 	int r = 0;
 
-	*lock = openat(extract->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*lock < 0 || flock(*lock, LOCK_EX))
-		return fail_errno(err, -errno, NULL, "cannot lock '%s'", extract->directory);
 	if (extract->kind == EXTRACT_DIRECTORY)
 		return 0;
 	if (extract->copy_first)
-		r = source_copy(extract->source, extract->directory_fd, err);
+		r = source_copy(
+			extract->source, extract->directory_fd, extract->limits.reserve_bytes, err);
 	if (r == 0 && extract->source->identity.size)
 		r = source_map(extract->source, err);
 	return r;
 }
 
+/* Whatever went wrong: if the source is another by now, that is why. */
+static int check_source(struct extract *extract, struct hashing *hashing, int r, struct error *err)
+{
+	struct error changed = { 0 };
+
+	if (hashing_end(hashing, &changed) == 0 && extract->kind != EXTRACT_DIRECTORY)
+		source_check(extract->source, &changed);
+	if (!changed.r)
+		return r;
+	*err = changed;
+	return changed.r;
+}
+
 int extract_run(struct extract *extract, struct error *err)
 {
 	struct hashing hashing = { .extract = extract };
-	_cleanup_close_ int lock = -1;
-	struct error late = { 0 };
-	int r, end;
+	int r;
 
-	r = prepare(extract, &lock, err);
-	if (r)
-		return r;
-	r = hashing_start(&hashing, err);
+	r = lock(extract, err);
+	if (r == 0)
+		r = prepare_source(extract, err);
+	if (r == 0)
+		r = hashing_start(&hashing, err);
 	if (r)
 		return r;
 	r = make_tree(extract, err);
-	end = hashing_end(&hashing, &late);
-	if (r == 0 && end) {
-		*err = late;
-		r = end;
-	}
-	/* What looks damaged may only have changed under our eyes. */
-	if (extract->kind != EXTRACT_DIRECTORY && source_check(extract->source, &late)) {
-		*err = late;
-		r = late.r;
-	}
-	if (r == 0)
-		r = set_access(extract, err);
-	/* The lock lives as long as the process: a daemon that is told of the end of
-	 * this one finds it open. */
-	steal_fd(&lock);
-	return r;
+	r = check_source(extract, &hashing, r, err);
+	return r ? r : set_access(extract, err);
 }

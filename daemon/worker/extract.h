@@ -27,9 +27,12 @@ struct extract {
 	const char *directory, *header;
 	struct report *report;
 	/* out */
+	int lock_fd; /* holds the layer's lock, also after a failure; the caller closes it */
+	uint8_t digest[SHA256_SIZE]; /* of the source, if it was computed */
 	uint64_t bytes, entries, compiled;
 	const char *format; /* static */
 	char note[256];
 };
 
+/* After a failure the layer is half-made; somebody removes it. */
 int extract_run(struct extract *extract, struct error *err);

@@ -3,13 +3,14 @@
  * of a socket as descriptor 3. See proto/worker.proto.
  *
  * Every job goes the same way: sources are opened as the client, while the capabilities
- * for that are still there; then they are given up; then comes the work.
+ * for that are still there; then all that is not needed any more is given up
+ * (confine.c); then comes the work.
  */
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/utf8.h"
 #include "daemon/worker/channel.h"
 #include "daemon/worker/checkpoint.h"
 #include "daemon/worker/confine.h"
@@ -20,6 +21,7 @@
 #include "daemon/worker/remove.h"
 
 #define CHANNEL_FD 3
+#define MAX_FAILURES 16
 
 struct work {
 	struct channel *channel;
@@ -40,15 +42,6 @@ static struct fs_identity file_of(const Pyenvd__Worker__FileIdentity *file)
 		.mtime_ns = file->mtime_ns,
 		.ctime_ns = file->ctime_ns,
 	};
-}
-
-/* From here on the job needs nothing but what it has. The watch comes after: a thread
- * keeps what its process has given up. */
-static int give_up_rights(struct work *work, struct error *err)
-{
-	int r = confine(err);
-
-	return r ? r : channel_watch(work->channel, err);
 }
 
 static int open_source(struct work *work, const Pyenvd__Worker__Source *from, bool may_be_directory,
@@ -94,17 +87,20 @@ static int run_locate(struct work *work, struct error *err)
 static int digest_source(
 	struct work *work, struct source *source, uint8_t digest[SHA256_SIZE], struct error *err)
 {
+	/* What is in a directory is opened one by one, as the client. */
+	const struct confinement confinement = {
+		.acts_as = source->is_directory ? &work->peer : NULL,
+		.writes_fd = -1,
+		.mapped = source->identity.size,
+	};
 	int r;
 
-	/* What is in a directory is opened one by one, as the client. */
-	if (source->is_directory) {
-		r = channel_watch(work->channel, err);
-		return r ? r : digest_directory(source, &work->peer, digest, err);
-	}
-	r = give_up_rights(work, err);
+	r = confine(&confinement, err);
+	if (r == 0 && source->is_directory)
+		return digest_directory(source, &work->peer, work->report, digest, err);
 	if (r == 0 && source->identity.size)
 		r = source_map(source, err);
-	return r ? r : digest_file(source, digest, err);
+	return r ? r : digest_file(source, work->report, digest, err);
 }
 
 static int run_digest(struct work *work, struct error *err)
@@ -135,6 +131,8 @@ static int run_digest(struct work *work, struct error *err)
 
 static struct place_limits limits_of(const Pyenvd__Worker__Limits *limits)
 {
+	if (!limits)
+		return (struct place_limits){ 0 };
 	return (struct place_limits){
 		.max_bytes = limits->max_bytes,
 		.max_entries = limits->max_entries,
@@ -182,29 +180,43 @@ static struct extract extract_of(struct work *work, struct source *source)
 	};
 }
 
-static int run_extract(struct work *work, struct error *err)
+static int open_for_extract(struct work *work, struct source *source, struct error *err)
 {
 	const Pyenvd__Worker__Extract *job = work->job->extract;
+	bool is_directory = job->kind == PYENVD__WORKER__KIND__KIND_DIRECTORY;
+	struct confinement confinement = { .writes_fd = work->fds[0] };
+	int r;
+
+	r = open_source(work, job->source, is_directory, source, err);
+	if (r == 0 && is_directory && !source->is_directory)
+		r = fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' is no directory any more",
+			source->path);
+	if (r)
+		return r;
+	/* What is in a directory is opened one by one, as the client. */
+	confinement.acts_as = is_directory ? &work->peer : NULL;
+	confinement.mapped = source->identity.size;
+	return confine(&confinement, err);
+}
+
+static int run_extract(struct work *work, struct error *err)
+{
 	Pyenvd__Worker__Extracted extracted = PYENVD__WORKER__EXTRACTED__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	_cleanup_(source_close) struct source source = SOURCE_INIT;
-	bool is_directory = job->kind == PYENVD__WORKER__KIND__KIND_DIRECTORY;
 	struct extract extract;
 	int r;
 
-	r = open_source(work, job->source, is_directory, &source, err);
-	if (r == 0 && is_directory && !source.is_directory)
-		r = fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' is no directory any more",
-			source.path);
-	/* What is in a directory is opened one by one, as the client. */
-	if (r == 0)
-		r = is_directory ? channel_watch(work->channel, err) : give_up_rights(work, err);
+	r = open_for_extract(work, &source, err);
 	if (r)
 		return r;
 	extract = extract_of(work, &source);
+	/* Its lock is kept to the end of the process: whoever is told of that, finds it
+	 * open. */
 	r = extract_run(&extract, err);
 	if (r)
 		return r;
+	utf8_repair(extract.note, strlen(extract.note));
 	extracted.bytes = extract.bytes;
 	extracted.entries = extract.entries;
 	extracted.format = (char *)extract.format;
@@ -218,7 +230,11 @@ static int run_extract(struct work *work, struct error *err)
 
 static int run_copy(struct work *work, struct error *err)
 {
-	int r = channel_watch(work->channel, err);
+	const struct confinement confinement = {
+		.acts_as = &work->peer,
+		.writes_fd = work->fds[1],
+	};
+	int r = confine(&confinement, err);
 
 	if (r == 0)
 		r = copy_tree(work->fds[0], work->fds[1], &work->peer, err);
@@ -232,6 +248,10 @@ static int run_remove(struct work *work, struct error *err)
 	const Pyenvd__Worker__Remove *job = work->job->remove;
 	Pyenvd__Worker__Removed removed = PYENVD__WORKER__REMOVED__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	const struct confinement confinement = {
+		.acts_as = job->as_peer ? &work->peer : NULL,
+		.writes_fd = work->fds[0],
+	};
 	struct remove_job remove = {
 		.parent_fd = work->fds[0],
 		.names = job->names,
@@ -240,13 +260,17 @@ static int run_remove(struct work *work, struct error *err)
 		.are_layers = job->layers,
 		.threads = job->threads,
 	};
-	int r = job->as_peer ? channel_watch(work->channel, err) : give_up_rights(work, err);
+	size_t i;
+	int r = confine(&confinement, err);
 
 	if (r)
 		return r;
 	remove_run(&remove);
+	for (i = 0; i < remove.failure_count; i++)
+		utf8_repair(remove.failures[i], strlen(remove.failures[i]));
 	/* A packet has its limit; the first ones tell enough. */
-	removed.n_failures = remove.failure_count < 16 ? remove.failure_count : 16;
+	removed.n_failures = remove.failure_count < MAX_FAILURES ? remove.failure_count
+								 : MAX_FAILURES;
 	removed.failures = remove.failures;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_REMOVED;
 	event.removed = &removed;
@@ -256,7 +280,8 @@ static int run_remove(struct work *work, struct error *err)
 
 static int run_checkpoint(struct work *work, struct error *err)
 {
-	int r = give_up_rights(work, err);
+	const struct confinement confinement = { .writes_anywhere = true };
+	int r = confine(&confinement, err);
 
 	if (r == 0)
 		r = checkpoint(work->job->checkpoint->path, err);
@@ -267,7 +292,8 @@ static int run_checkpoint(struct work *work, struct error *err)
 
 static int run_sync(struct work *work, struct error *err)
 {
-	int r = give_up_rights(work, err);
+	const struct confinement confinement = { .writes_fd = -1 };
+	int r = confine(&confinement, err);
 
 	if (r == 0 && syncfs(work->fds[0]))
 		r = fail_errno(err, -errno, NULL, "cannot make the disk durable");
@@ -276,19 +302,50 @@ static int run_sync(struct work *work, struct error *err)
 	return r;
 }
 
+/* How each is run, and what has to come with it. */
+static const struct kind {
+	int (*run)(struct work *work, struct error *err);
+	size_t fd_count;
+	bool needs_peer;
+} job_kinds[] = {
+	[PYENVD__WORKER__JOB__JOB_LOCATE] = { run_locate, 0, true },
+	[PYENVD__WORKER__JOB__JOB_DIGEST] = { run_digest, 0, true },
+	[PYENVD__WORKER__JOB__JOB_EXTRACT] = { run_extract, 1, true },
+	[PYENVD__WORKER__JOB__JOB_REMOVE] = { run_remove, 1, false },
+	[PYENVD__WORKER__JOB__JOB_CHECKPOINT] = { run_checkpoint, 0, false },
+	[PYENVD__WORKER__JOB__JOB_SYNC] = { run_sync, 1, false },
+	[PYENVD__WORKER__JOB__JOB_COPY] = { run_copy, 2, true },
+};
+
+/* Without a peer it would be done as root: an absent uid is 0. */
+static int check_job(const struct work *work, const struct kind *kind, struct error *err)
+{
+	const Pyenvd__Worker__Job *job = work->job;
+	bool is_remove = job->job_case == PYENVD__WORKER__JOB__JOB_REMOVE;
+	size_t i;
+
+	if (!job->peer && (kind->needs_peer || (is_remove && job->remove->as_peer)))
+		return fail(err, -EBADMSG, NULL, "a job that does not say for whom");
+	if ((job->job_case == PYENVD__WORKER__JOB__JOB_DIGEST && !job->digest->source) ||
+		(job->job_case == PYENVD__WORKER__JOB__JOB_EXTRACT && !job->extract->source))
+		return fail(err, -EBADMSG, NULL, "a job without a source");
+	for (i = 0; i < kind->fd_count; i++)
+		if (work->fds[i] < 0)
+			return fail(err, -EBADMSG, NULL, "a job without its descriptors");
+	return 0;
+}
+
 static int run(struct work *work, struct error *err)
 {
-	static int (*const runs[])(struct work *, struct error *) = {
-		[PYENVD__WORKER__JOB__JOB_LOCATE] = run_locate,
-		[PYENVD__WORKER__JOB__JOB_DIGEST] = run_digest,
-		[PYENVD__WORKER__JOB__JOB_EXTRACT] = run_extract,
-		[PYENVD__WORKER__JOB__JOB_REMOVE] = run_remove,
-		[PYENVD__WORKER__JOB__JOB_CHECKPOINT] = run_checkpoint,
-		[PYENVD__WORKER__JOB__JOB_SYNC] = run_sync,
-		[PYENVD__WORKER__JOB__JOB_COPY] = run_copy,
-	};
 	const Pyenvd__Worker__Job *job = work->job;
+	const struct kind *kind = &job_kinds[job->job_case];
+	int r;
 
+	if ((size_t)job->job_case >= ARRAY_SIZE(job_kinds) || !kind->run)
+		return fail(err, -EBADMSG, NULL, "a job of a kind that is not known");
+	r = check_job(work, kind, err);
+	if (r)
+		return r;
 	if (job->peer)
 		work->peer = (struct identity){
 			.uid = job->peer->uid,
@@ -296,9 +353,7 @@ static int run(struct work *work, struct error *err)
 			.group_count = job->peer->n_groups,
 			.groups = job->peer->groups,
 		};
-	if ((size_t)job->job_case >= ARRAY_SIZE(runs) || !runs[job->job_case])
-		return fail(err, -EBADMSG, NULL, "a job of a kind that is not known");
-	return runs[job->job_case](work, err);
+	return kind->run(work, err);
 }
 
 int main(void)
@@ -310,13 +365,13 @@ int main(void)
 	struct error err = { 0 };
 	int r;
 
-	/* Names in archives are bytes; libarchive wants UTF-8 to leave them alone. */
-	setlocale(LC_CTYPE, "C.UTF-8");
 	umask(0);
 	r = confine_limits(&err);
 	if (r == 0)
 		r = channel_receive(channel, &job, work.fds, &err);
 	work.job = job;
+	if (r == 0)
+		r = channel_watch(channel, &err);
 	if (r == 0)
 		r = run(&work, &err);
 	if (r)

@@ -7,9 +7,16 @@
 #include "daemon/worker/place.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <unistd.h>
+#include "base/fs.h"
 #include "daemon/worker/place-internal.h"
+
+#define MODE_MAKING 0700
+#define MAX_COMPONENT 255
+#define MAX_TIME UINT32_MAX
 
 static void entry_free(struct place_entry *entry)
 {
@@ -52,61 +59,18 @@ struct place_entry *place_find(const struct place *place, const char *name)
 	return node ? container_of(node, struct place_entry, node) : NULL;
 }
 
-/* ---- limits */
-
-int place_check_total(struct place *place, uint64_t bytes, struct error *err)
-{
-	const struct place_limits *limits = &place->limits;
-	struct statvfs fs;
-
-	if (limits->max_bytes && bytes > limits->max_bytes)
-		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
-			"'%s': more than %llu bytes when extracted (max_layer_bytes)",
-			place->source, (unsigned long long)limits->max_bytes);
-	if (limits->max_ratio && bytes > limits->ratio_floor_bytes &&
-		bytes / limits->max_ratio > limits->source_bytes)
-		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
-			"'%s': %llu bytes out of %llu are more than %u times as many (max_ratio)",
-			place->source, (unsigned long long)bytes,
-			(unsigned long long)limits->source_bytes, limits->max_ratio);
-	if (fstatvfs(place->tree_fd, &fs) == 0) {
-		uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-		uint64_t written = atomic_load(&place->bytes);
-		uint64_t wanted = bytes > written ? bytes - written : 0;
-
-		if (room < wanted + limits->reserve_bytes)
-			return fail(err, -ENOSPC, "NO_SPACE",
-				"'%s': the disk has %llu bytes left, and %llu are wanted beside a "
-				"reserve of %llu",
-				place->source, (unsigned long long)room, (unsigned long long)wanted,
-				(unsigned long long)limits->reserve_bytes);
-	}
-	return 0;
-}
-
-int place_count_bytes(struct place *place, uint64_t size, struct error *err)
-{
-	const uint64_t grain = 16 << 20;
-	uint64_t before = atomic_fetch_add(&place->bytes, size), after = before + size;
-	const struct place_limits *limits = &place->limits;
-
-	if (before / grain == after / grain && !(limits->max_bytes && after > limits->max_bytes))
-		return 0;
-	return place_check_total(place, after, err);
-}
-
 /* ---- names */
 
 static int forbid(struct place *place, const char *name, const char *why, struct error *err)
 {
-	return fail(
-		err, -EINVAL, "ENTRY_FORBIDDEN", "'%s': entry '%s' %s", place->source, name, why);
+	return fail(err, -EINVAL, "ENTRY_FORBIDDEN", "'%.300s': entry '%.300s' %s", place->source,
+		name, why);
 }
 
 int place_contradict(struct place *place, const char *name, const char *why, struct error *err)
 {
-	return fail(
-		err, -EINVAL, "ENTRY_CONFLICT", "'%s': entry '%s' %s", place->source, name, why);
+	return fail(err, -EINVAL, "ENTRY_CONFLICT", "'%.300s': entry '%.300s' %s", place->source,
+		name, why);
 }
 
 /* The normal form, owned; "" for the tree itself. */
@@ -126,7 +90,7 @@ static int normalize(struct place *place, const char *name, char **ret, struct e
 			continue;
 		if (n == 2 && at[0] == '.' && at[1] == '.')
 			r = forbid(place, name, "climbs out ('..')", err);
-		if (n > 255)
+		if (n > MAX_COMPONENT)
 			r = forbid(place, name, "has a component longer than 255 bytes", err);
 		if (to != normal)
 			*to++ = '/';
@@ -134,6 +98,9 @@ static int normalize(struct place *place, const char *name, char **ret, struct e
 		to += n;
 		depth++;
 	}
+	/* Whatever the limits: no system call takes more. */
+	if (r == 0 && to - normal >= PATH_MAX)
+		r = forbid(place, name, "has a name that the file system cannot keep", err);
 	if (r == 0 && place->limits.max_depth && depth > place->limits.max_depth)
 		r = fail(err, -EFBIG, "LIMIT_EXCEEDED",
 			"'%s': an entry lies more than %u directories deep ('%.80s…')",
@@ -150,17 +117,10 @@ static int normalize(struct place *place, const char *name, char **ret, struct e
 	return 0;
 }
 
-int place_add_entry(struct place *place, char *name, enum place_type type, struct place_entry **ret,
-	struct error *err)
+struct place_entry *place_append(struct place *place, char *name, enum place_type type)
 {
-	struct place_entry *entry;
+	struct place_entry *entry = new0(struct place_entry);
 
-	if (place->limits.max_entries && place->count >= place->limits.max_entries) {
-		free(name);
-		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
-			"'%s': more than %llu entries (max_layer_entries)", place->source,
-			(unsigned long long)place->limits.max_entries);
-	}
 	if (place->count == place->allocated) {
 		place->allocated = place->allocated ? place->allocated * 2 : 256;
 		place->entries = realloc(
@@ -168,12 +128,24 @@ int place_add_entry(struct place *place, char *name, enum place_type type, struc
 		if (!place->entries)
 			abort();
 	}
-	entry = new0(struct place_entry);
 	entry->name = name;
 	entry->type = type;
 	entry->mtime = -1;
 	place->entries[place->count++] = entry;
-	*ret = entry;
+	return entry;
+}
+
+/* Takes @name. */
+static int append(struct place *place, char *name, enum place_type type, struct place_entry **ret,
+	struct error *err)
+{
+	if (place->limits.max_entries && place->count >= place->limits.max_entries) {
+		free(name);
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"'%s': more than %llu entries (max_layer_entries)", place->source,
+			(unsigned long long)place->limits.max_entries);
+	}
+	*ret = place_append(place, name, type);
 	return 0;
 }
 
@@ -188,18 +160,17 @@ int place_fail_write(struct place *place, int r, const char *name, struct error 
 		err, r, "INTERNAL_ERROR", "'%s': cannot write entry '%s'", place->source, name);
 }
 
-static int make_directory(
+int place_make_directory(
 	struct place *place, char *name, struct place_entry **ret, struct error *err)
 {
 	int r;
 
-	r = place_add_entry(place, name, PLACE_DIRECTORY, ret, err);
+	r = append(place, name, PLACE_DIRECTORY, ret, err);
 	if (r)
 		return r;
-	/* Its parents were made by us, no link exists yet. */
-	if (mkdirat(place->tree_fd, name, PLACE_MODE_MAKING))
+	/* Its parents are directories that we made. */
+	if (mkdirat(place->tree_fd, name, MODE_MAKING))
 		return place_fail_write(place, -errno, name, err);
-	(*ret)->is_implied = true;
 	map_add(&place->names, &(*ret)->node, (*ret)->name);
 	return 0;
 }
@@ -226,18 +197,24 @@ static int make_parents(struct place *place, char *name, const char *as_given, s
 	else
 		r = make_parents(place, name, as_given, err);
 	if (r == 0)
-		r = make_directory(place, text_copy(name), &entry, err);
+		r = place_make_directory(place, text_copy(name), &entry, err);
 	*slash = '/';
 	return r;
 }
 
 /* ---- adding */
 
+/* What every file system can keep, and a .pyc file: 1970 to 2106. */
+static int64_t clamp_time(int64_t mtime)
+{
+	return mtime < 0 ? 0 : mtime > MAX_TIME ? MAX_TIME : mtime;
+}
+
 static int check_target(struct place *place, const struct place_entry_info *info, struct error *err)
 {
 	if (info->type == PLACE_SYMLINK && !*info->target)
 		return forbid(place, info->name, "is a symbolic link to nowhere", err);
-	if (info->type == PLACE_SYMLINK && strlen(info->target) >= 4096)
+	if (info->type == PLACE_SYMLINK && strlen(info->target) >= PATH_MAX)
 		return forbid(place, info->name, "is a symbolic link with a target too long", err);
 	return 0;
 }
@@ -249,8 +226,7 @@ static int add_again(struct place *place, struct place_entry *first,
 
 	*ret = first;
 	if (first->type == PLACE_DIRECTORY && info->type == PLACE_DIRECTORY) {
-		first->mtime = info->mtime;
-		first->is_implied = false;
+		first->mtime = clamp_time(info->mtime);
 		return 0;
 	}
 	if (first->type != info->type)
@@ -267,7 +243,7 @@ static int add_again(struct place *place, struct place_entry *first,
 			place, info->name, "is there twice, once as a hard link", err);
 	if (first->type != PLACE_FILE)
 		return 0;
-	r = place_add_entry(place, text_copy(first->name), PLACE_FILE, ret, err);
+	r = append(place, text_copy(first->name), PLACE_FILE, ret, err);
 	if (r)
 		return r;
 	(*ret)->first = first;
@@ -310,17 +286,15 @@ static int add_new(struct place *place, char *name, const struct place_entry_inf
 		return r;
 	}
 	if (info->type == PLACE_DIRECTORY) {
-		r = make_directory(place, name, ret, err);
-		if (r == 0) {
-			(*ret)->mtime = info->mtime;
-			(*ret)->is_implied = false;
-		}
+		r = place_make_directory(place, name, ret, err);
+		if (r == 0)
+			(*ret)->mtime = clamp_time(info->mtime);
 		return r;
 	}
-	r = place_add_entry(place, name, info->type, ret, err);
+	r = append(place, name, info->type, ret, err);
 	if (r)
 		return r;
-	(*ret)->mtime = info->mtime;
+	(*ret)->mtime = clamp_time(info->mtime);
 	(*ret)->is_executable = info->is_executable;
 	(*ret)->mode_unknown = info->mode_unknown;
 	map_add(&place->names, &(*ret)->node, (*ret)->name);
@@ -401,7 +375,9 @@ struct place_view place_get(const struct place *place, size_t i)
 	};
 }
 
-bool place_has(const struct place *place, const char *name)
+enum place_type place_type_of(const struct place *place, const char *name)
 {
-	return place_find(place, name) != NULL;
+	const struct place_entry *entry = place_find(place, name);
+
+	return entry ? entry->type : 0;
 }

@@ -14,6 +14,10 @@
 
 struct place;
 
+enum {
+	PLACE_E_OCCUPIED = 1,
+};
+
 /* 0: no limit. */
 struct place_limits {
 	uint64_t max_bytes, max_entries;
@@ -35,7 +39,7 @@ struct place_entry_info {
 	enum place_type type;
 	bool is_executable;
 	bool mode_unknown; /* then a file's content and name tell whether it is executable */
-	int64_t mtime; /* seconds */
+	int64_t mtime; /* seconds; brought between 1970 and 2106 */
 	const char *target; /* of links */
 	uint64_t size; /* of a file, when known beforehand; else 0 */
 };
@@ -53,8 +57,12 @@ DEFINE_CLEANUP(struct place *, place_free);
  * content) it is a new one, that is only compared. */
 int place_add(struct place *place, const struct place_entry_info *info, struct place_entry **ret,
 	struct error *err);
-/* -EFBIG, -ENOSPC: whether so many bytes (of the files known so far) may be written. */
+/* Nothing was written yet, and so many bytes will be: -EFBIG, -ENOSPC. */
 int place_check_total(struct place *place, uint64_t bytes, struct error *err);
+/* Whether the disk has room for so many more. */
+int place_check_room(struct place *place, uint64_t wanted, struct error *err);
+/* Whether so many bytes may come out of this source at all. Any thread. */
+int place_check_ratio(struct place *place, uint64_t bytes, struct error *err);
 
 /* ---- files; any thread */
 
@@ -72,18 +80,22 @@ int place_file_write(struct place_file *file, const void *data, size_t size, str
 /* Zeros that need not be written. */
 int place_file_skip(struct place_file *file, uint64_t size, struct error *err);
 int place_file_end(struct place_file *file, struct error *err);
-/* After a failure. */
+/* Of the whole content, after place_file_end(). */
+const uint8_t *place_file_get_sha256(const struct place_file *file);
+/* After a failure; what was written stays. */
 void place_file_abandon(struct place_file *file);
 
 /* ---- the end */
 
 /* Symbolic links, hard links, and the comparing of files that came twice. */
 int place_finish_links(struct place *place, struct error *err);
-/* A file that was made beside the archive's (bytecode): its parents are known. */
-int place_add_made(struct place *place, const char *name, const uint8_t sha256[SHA256_SIZE],
-	uint64_t size, int64_t mtime, struct error *err);
-/* A file that is not there any more after all. */
-void place_forget(struct place *place, const char *name);
+/* A file that is made beside the archive's (bytecode), instead of one that is there
+ * already; its directory may be made for it, but not that one's. PLACE_E_OCCUPIED when
+ * something else is there, or where its directory would be. Write it as any other. */
+int place_add_generated(struct place *place, const char *name, int64_t mtime,
+	struct place_entry **ret, struct error *err);
+/* The file is not there (any more) after all. */
+void place_drop(struct place *place, struct place_entry *entry);
 /* Modes and times of directories. Nothing can be written afterwards. */
 int place_finish_directories(struct place *place, struct error *err);
 
@@ -92,7 +104,7 @@ uint64_t place_get_entries(const struct place *place); /* all kinds */
 
 /* What is there, sorted by name, for the manifest and for looking through. */
 struct place_view {
-	const char *name; /* "" is the tree itself */
+	const char *name; /* NULL: only compared, or dropped */
 	enum place_type type;
 	bool is_executable;
 	int64_t mtime;
@@ -103,4 +115,5 @@ struct place_view {
 
 size_t place_sort(struct place *place);
 struct place_view place_get(const struct place *place, size_t i);
-bool place_has(const struct place *place, const char *name);
+/* 0 when it is not there. */
+enum place_type place_type_of(const struct place *place, const char *name);

@@ -61,6 +61,7 @@ void report_phase(struct report *report, enum report_phase phase, uint64_t total
 	pthread_mutex_lock(&report->lock);
 	report->phase = phase;
 	report->total_bytes = total_bytes;
+	report->done_bytes = report->done_entries = 0;
 	tell(report);
 	pthread_mutex_unlock(&report->lock);
 }

@@ -32,7 +32,7 @@ DEFINE_CLEANUP(struct report *, report_free);
 void report_opened(struct report *report, const struct fs_identity *file);
 void report_digested(
 	struct report *report, const struct fs_identity *file, const uint8_t sha256[SHA256_SIZE]);
-/* Begins a phase; told at once. */
+/* Begins a phase, from 0 on; told at once. @total_bytes: 0 when not known. */
 void report_phase(struct report *report, enum report_phase phase, uint64_t total_bytes);
 /* So much more was done; told at most ten times a second. */
 void report_add(struct report *report, uint64_t bytes, uint64_t entries);

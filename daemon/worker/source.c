@@ -8,11 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int fail_open(const char *path, int r, struct error *err)
@@ -106,7 +105,8 @@ int source_open(struct source *source, const char *path, const struct identity *
 	if (r)
 		return fail_open(path, r, err);
 	if (expected && expected->ino && !fs_identity_equal(expected, &source->identity))
-		return changed(source, err);
+		return fail(err, -ESTALE, "SOURCE_CHANGED",
+			"'%s' is another file by now, or was changed", path);
 	return 0;
 }
 
@@ -137,44 +137,53 @@ int source_map(struct source *source, struct error *err)
 	return 0;
 }
 
-static int copy_bytes(struct source *source, int to, struct error *err)
+static int fail_copy(const struct source *source, int r, struct error *err)
 {
-	uint64_t left = source->identity.size;
-
-	if (ioctl(to, FICLONE, source->fd) == 0)
-		return 0;
-	while (left) {
-		ssize_t n = copy_file_range(source->fd, NULL, to, NULL, left, 0);
-
-		if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL))
-			n = -2;
-		if (n == -2) {
-			uint8_t buffer[65536];
-
-			n = read(source->fd, buffer, sizeof(buffer));
-			if (n > 0 && fs_write_all(to, buffer, (size_t)n))
-				return fail_errno(
-					err, -errno, "NO_SPACE", "cannot copy '%s'", source->path);
-		}
-		if (n < 0)
-			return fail_errno(err, -errno, errno == ENOSPC ? "NO_SPACE" : NULL,
-				"cannot copy '%s'", source->path);
-		if (n == 0)
-			return changed(source, err);
-		left -= (uint64_t)n < left ? (uint64_t)n : left;
-	}
-	return 0;
+	if (r == -ENODATA)
+		return changed(source, err);
+	return fail_errno(err, r, r == -ENOSPC || r == -EDQUOT ? "NO_SPACE" : NULL,
+		"cannot make a private copy of '%s'", source->path);
 }
 
-int source_copy(struct source *source, int directory_fd, struct error *err)
+static int check_room(const struct source *source, int to, uint64_t reserve, struct error *err)
+{
+	struct statvfs fs;
+	uint64_t room;
+
+	if (fstatvfs(to, &fs))
+		return 0;
+	room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (room >= reserve && room - reserve >= source->identity.size)
+		return 0;
+	return fail(err, -ENOSPC, "NO_SPACE",
+		"'%s': the disk has %llu bytes left, and a private copy takes %llu beside a "
+		"reserve "
+		"of %llu",
+		source->path, (unsigned long long)room, (unsigned long long)source->identity.size,
+		(unsigned long long)reserve);
+}
+
+static int fill_copy(const struct source *source, int to, uint64_t reserve, struct error *err)
+{
+	int r;
+
+	if (fs_clone(source->fd, to) == 0)
+		return 0;
+	r = check_room(source, to, reserve, err);
+	if (r)
+		return r;
+	r = fs_copy(source->fd, to, source->identity.size);
+	return r ? fail_copy(source, r, err) : 0;
+}
+
+int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err)
 {
 	_cleanup_close_ int to = openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	int r;
 
 	if (to < 0)
-		return fail_errno(err, -errno, errno == ENOSPC ? "NO_SPACE" : NULL,
-			"cannot make a private copy of '%s'", source->path);
-	r = copy_bytes(source, to, err);
+		return fail_copy(source, -errno, err);
+	r = fill_copy(source, to, reserve, err);
 	if (r == 0)
 		r = source_check(source, err);
 	if (r)

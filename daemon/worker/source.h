@@ -31,6 +31,7 @@ int source_open(struct source *source, const char *path, const struct identity *
 int source_check(const struct source *source, struct error *err);
 /* Of a file that is not empty. A file that shrinks meanwhile raises SIGBUS. */
 int source_map(struct source *source, struct error *err);
-/* Reads it once into an unlinked file in @directory_fd, and goes on with that. */
-int source_copy(struct source *source, int directory_fd, struct error *err);
+/* Reads it once into an unlinked file in @directory_fd, and goes on with that; unless
+ * its file system would have less than @reserve bytes left. */
+int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err);
 void source_close(struct source *source);

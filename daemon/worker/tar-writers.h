@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Threads that write what one thread decodes, with bounded memory between them. All of
- * a file's bytes go to one writer, in order. Used by the decoding thread only.
+ * Threads that write what one thread decodes, with bounded memory between them. Used by
+ * the decoding thread only, which lends a hand when there is nothing else for it to do.
  */
 #include "daemon/worker/archive-input.h"
 
@@ -12,11 +12,13 @@ int tar_writers_new(const struct archive_input *input, struct tar_writers **ret,
 struct tar_writers *tar_writers_free(struct tar_writers *writers);
 DEFINE_CLEANUP(struct tar_writers *, tar_writers_free);
 
-/* A file begins; returns who writes it. */
-size_t tar_writers_begin(struct tar_writers *writers);
-/* @data is copied. @hole zeros come before it. @is_last ends the file. Fails when any
- * writer has failed. */
-int tar_writers_put(struct tar_writers *writers, size_t writer, struct place_entry *entry,
-	uint64_t hole, const void *data, size_t size, bool is_last, struct error *err);
+/* A file begins. */
+void tar_writers_begin(struct tar_writers *writers, struct place_entry *entry);
+/* More of it: @hole zeros, then @data, which is copied unless it lies in the source's
+ * mapping. Fails when any file could not be written. */
+int tar_writers_put(struct tar_writers *writers, uint64_t hole, const void *data, size_t size,
+	struct error *err);
+/* It ends, after @hole zeros. */
+int tar_writers_end(struct tar_writers *writers, uint64_t hole, struct error *err);
 /* Waits until all is written. */
 int tar_writers_finish(struct tar_writers *writers, struct error *err);

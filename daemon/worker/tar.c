@@ -8,6 +8,10 @@
  * libarchive is told the one format and the one filter that the first bytes show, never
  * "all": some of its readers open files of the host.
  *
+ * Names are bytes. libarchive gives them as they are in the C locale, where it cannot
+ * convert them; in one with UTF-8 it would bring them into a normal form, and two names
+ * could become one.
+ *
  * It reads, and only reads: files are written by place.c. This thread decodes, others
  * write (tar-writers.c).
  */
@@ -55,6 +59,33 @@ enum decode_kind decode_recognise(const struct source *source)
 			memcmp(source->data, magics[i].magic, magics[i].size) == 0)
 			return magics[i].kind;
 	return DECODE_PLAIN;
+}
+
+static bool is_checksum(const uint8_t block[512])
+{
+	unsigned long sum = 0;
+	char digits[9] = "";
+	size_t i;
+
+	for (i = 0; i < 512; i++)
+		sum += i >= 148 && i < 156 ? ' ' : block[i];
+	memcpy(digits, block + 148, 8);
+	return strtoul(digits, NULL, 8) == sum;
+}
+
+static bool is_zero(const uint8_t *block, size_t size)
+{
+	return !*block && memcmp(block, block + 1, size - 1) == 0;
+}
+
+bool tar_recognise(const struct source *source)
+{
+	const uint8_t *block = source->data;
+
+	if (decode_recognise(source) != DECODE_PLAIN)
+		return true;
+	return source->size >= 512 &&
+		(memcmp(block + 257, "ustar", 5) == 0 || is_checksum(block) || is_zero(block, 512));
 }
 
 const char *decode_format(enum decode_kind kind)
@@ -163,17 +194,6 @@ ssize_t decode_read(struct decode *decode, const void **ret, struct error *err)
 	}
 }
 
-int decode_drain(struct decode *decode, struct error *err)
-{
-	const void *data;
-	ssize_t n;
-
-	do
-		n = decode_read(decode, &data, err);
-	while (n > 0);
-	return (int)n;
-}
-
 /* ---- tar */
 
 struct reading {
@@ -182,13 +202,26 @@ struct reading {
 	struct archive *archive;
 	struct tar_writers *writers;
 	struct error err; /* from decoding, inside libarchive */
-	uint64_t entries;
+	uint64_t entries, decoded;
 };
+
+/* Counts what comes out of the stream, also what no entry holds. */
+static ssize_t decode_some(struct reading *reading, const void **ret)
+{
+	ssize_t n = decode_read(reading->decode, ret, &reading->err);
+	int r;
+
+	if (n <= 0)
+		return n;
+	reading->decoded += (uint64_t)n;
+	r = place_check_ratio(reading->input->place, reading->decoded, &reading->err);
+	return r ? r : n;
+}
 
 static la_ssize_t on_read(struct archive *archive, void *data, const void **ret)
 {
 	struct reading *reading = data;
-	ssize_t n = decode_read(reading->decode, ret, &reading->err);
+	ssize_t n = decode_some(reading, ret);
 
 	if (n < 0)
 		archive_set_error(archive, EIO, "%s", "the stream is damaged");
@@ -203,14 +236,12 @@ static int fail_read(struct reading *reading, struct error *err)
 		*err = reading->err;
 		return err->r;
 	}
-	if (!reading->entries && why && strstr(why, "Unrecognized"))
-		return fail(err, -EBADMSG, "ARCHIVE_UNRECOGNISED",
-			reading->decode->kind == DECODE_PLAIN
-				? "'%s' is no archive of a kind that is known (zip, tar, or tar "
-				  "with "
-				  "gzip, bzip2, xz or zstd)"
-				: "what is compressed in '%s' is no tar",
-			reading->input->source->path);
+	if (reading->decode->kind != DECODE_PLAIN && !reading->entries && why &&
+		strstr(why, "Unrecognized"))
+		return fail(err, -EINVAL,
+			reading->decoded ? "ARCHIVE_UNRECOGNISED" : "ARCHIVE_EMPTY",
+			"what is compressed in '%s' is %s", reading->input->source->path,
+			reading->decoded ? "no tar" : "nothing");
 	return fail(err, -EBADMSG, "ARCHIVE_CORRUPT", "'%s' is a damaged or truncated tar: %s",
 		reading->input->source->path, why ? why : "it cannot be read");
 }
@@ -229,23 +260,26 @@ static int open_tar(struct reading *reading, struct error *err)
 static int copy_data(
 	struct reading *reading, struct place_entry *entry, uint64_t size, struct error *err)
 {
-	size_t writer = tar_writers_begin(reading->writers), n;
 	la_int64_t offset;
 	uint64_t at = 0;
 	const void *data;
+	size_t n;
 	int r;
 
+	tar_writers_begin(reading->writers, entry);
 	while ((r = archive_read_data_block(reading->archive, &data, &n, &offset)) == ARCHIVE_OK) {
 		uint64_t hole = (uint64_t)offset > at ? (uint64_t)offset - at : 0;
 
+		if (!n)
+			continue;
 		at = (uint64_t)offset + n;
-		r = tar_writers_put(reading->writers, writer, entry, hole, data, n, false, err);
+		r = tar_writers_put(reading->writers, hole, data, n, err);
 		if (r)
 			return r;
 	}
 	if (r != ARCHIVE_EOF || at > size)
 		return fail_read(reading, err);
-	return tar_writers_put(reading->writers, writer, entry, size - at, NULL, 0, true, err);
+	return tar_writers_end(reading->writers, size - at, err);
 }
 
 static int forbid(
@@ -307,15 +341,27 @@ static int read_entry(struct reading *reading, struct archive_entry *from, struc
 static int check_end(const struct reading *reading, struct error *err)
 {
 	const struct source *source = reading->input->source;
-	size_t i;
 
 	if (reading->decode->kind != DECODE_PLAIN)
 		return 0;
-	for (i = 1; i <= 512 && i <= source->size; i++)
-		if (source->data[source->size - i])
-			return fail(err, -EBADMSG, "ARCHIVE_CORRUPT",
-				"'%s' is a truncated tar: its end is not there", source->path);
+	if (source->size < 512 || !is_zero(source->data + source->size - 512, 512))
+		return fail(err, -EBADMSG, "ARCHIVE_CORRUPT",
+			"'%s' is a truncated tar: its end is not there", source->path);
 	return 0;
+}
+
+/* What is behind the last entry: zeros, and the stream's own checksum. */
+static int drain(struct reading *reading, struct error *err)
+{
+	const void *data;
+	ssize_t n;
+
+	do
+		n = decode_some(reading, &data);
+	while (n > 0);
+	if (n < 0)
+		*err = reading->err;
+	return (int)n;
 }
 
 static int read_entries(struct reading *reading, struct error *err)
@@ -334,7 +380,7 @@ static int read_entries(struct reading *reading, struct error *err)
 		return fail_read(reading, err);
 	r = tar_writers_finish(reading->writers, err);
 	if (r == 0)
-		r = decode_drain(reading->decode, err);
+		r = drain(reading, err);
 	if (r == 0)
 		r = check_end(reading, err);
 	if (r == 0 && !reading->entries)

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <zip.h>
 #include "daemon/worker/inflate.h"
+#include "daemon/worker/zip-directory.h"
 
 #define WHOLE_SIZE (512 * 1024)
 #define CHUNK_SIZE (256 * 1024)
@@ -54,27 +55,27 @@ struct hand {
 
 bool zip_recognise(const struct source *source)
 {
-	const uint8_t *data = source->data;
-	size_t i, n = source->size, last = n < 65557 ? n : 65557;
+	struct zip_directory directory;
 
-	if (n >= 4 && (memcmp(data, "PK\3\4", 4) == 0 || memcmp(data, "PK\5\6", 4) == 0))
-		return true;
-	/* Something in front of it: a program that unpacks itself. */
-	for (i = 22; i <= last; i++)
-		if (memcmp(data + n - i, "PK\5\6", 4) == 0)
-			return true;
-	return false;
+	return (source->size >= 4 &&
+		       (memcmp(source->data, "PK\3\4", 4) == 0 ||
+			       memcmp(source->data, "PK\5\6", 4) == 0)) ||
+		zip_directory_find(source->data, source->size, &directory);
 }
 
 static int open_zip(const struct source *source, zip_t **ret, struct error *err)
 {
+	struct zip_directory directory = { 0 };
 	zip_source_t *bytes;
 	zip_error_t why;
 	zip_t *zip;
 	int r;
 
+	/* What is in front of the zip is not for libzip. */
+	zip_directory_find(source->data, source->size, &directory);
 	zip_error_init(&why);
-	bytes = zip_source_buffer_create(source->data, source->size, 0, &why);
+	bytes = zip_source_buffer_create(
+		source->data + directory.begin, source->size - directory.begin, 0, &why);
 	zip = bytes ? zip_open_from_source(bytes, ZIP_RDONLY, &why) : NULL;
 	if (!zip) {
 		if (bytes)
@@ -89,6 +90,18 @@ static int open_zip(const struct source *source, zip_t **ret, struct error *err)
 	}
 	*ret = zip;
 	return 0;
+}
+
+static int check_names(const struct source *source, struct error *err)
+{
+	struct zip_directory directory;
+	const char *name = NULL;
+
+	if (zip_directory_find(source->data, source->size, &directory))
+		name = zip_directory_find_nul(source->data, &directory);
+	return name ? fail(err, -EINVAL, "ENTRY_FORBIDDEN",
+			      "'%s': an entry's name holds a NUL, behind '%s'", source->path, name)
+		    : 0;
 }
 
 static int corrupt(
@@ -429,7 +442,9 @@ int zip_extract(const struct archive_input *input, struct error *err)
 	zip_t *zip;
 	int r;
 
-	r = open_zip(input->source, &zip, err);
+	r = check_names(input->source, err);
+	if (r == 0)
+		r = open_zip(input->source, &zip, err);
 	if (r)
 		return r;
 	pthread_mutex_init(&extraction.lock, NULL);
