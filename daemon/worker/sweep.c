@@ -129,8 +129,11 @@ static int move_up(struct visit *visit, const char *name)
 	pthread_mutex_unlock(&visit->sweep->lock);
 	fchmodat(visit->node->fd, name, 0700, AT_SYMLINK_NOFOLLOW);
 	r = renameat(visit->node->fd, name, top->fd, to) ? -errno : 0;
-	if (is_denied(r) && make_writable(visit))
+	if (is_denied(r)) {
+		make_writable(visit);
+		fchmod(top->fd, 0700);
 		r = renameat(visit->node->fd, name, top->fd, to) ? -errno : 0;
+	}
 	if (r)
 		return r;
 	pthread_mutex_lock(&visit->sweep->lock);
@@ -193,12 +196,15 @@ static void push(struct sweep *sweep, struct node *node)
 /* A directory that is empty now; 1: it was not, and is gone through once more. */
 static int remove_node(struct node *node)
 {
-	if (unlinkat(node->parent->fd, node->name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
+	int dir = node->parent->fd;
+	int r = unlinkat(dir, node->name, AT_REMOVEDIR) ? -errno : 0;
+
+	if (is_denied(r) && fchmod(dir, 0700) == 0)
+		r = unlinkat(dir, node->name, AT_REMOVEDIR) ? -errno : 0;
 	/* Some file systems leave out entries while others are removed. */
-	if (errno != ENOTEMPTY || node->r || node->is_second_time)
-		return -errno;
-	return 1;
+	if (r == -ENOTEMPTY && !node->r && !node->is_second_time)
+		return 1;
+	return r == -ENOENT ? 0 : r;
 }
 
 static void finish_top(struct sweep *sweep, struct node *node)

@@ -46,15 +46,20 @@ static void make_layer(const char *name)
 {
 	_cleanup_free_ char *tree = text_format("%s/tree", name);
 	_cleanup_free_ char *file = text_format("%s/tree/a/b/c/file", name);
-	_cleanup_free_ char *deep = text_format("%s/%s/tree/a/b/c", parent, name);
+	static const char *const below[] = { "/a/b/c", "/a/b", "/a", "" };
 	_cleanup_free_ char *link = text_format("%s/%s/tree/a/link", parent, name);
 	_cleanup_free_ char *top = text_format("%s/%s", parent, name);
 	_cleanup_free_ char *manifest = text_format("%s/manifest", name);
+	size_t i;
 
 	trees_write(parent, file, "x", 1, 0444);
 	trees_write(parent, manifest, "#mtree\n", 7, 0444);
 	cr_assert_eq(symlink("../../../../outside", link), 0);
-	cr_assert_eq(chmod(deep, 0555), 0);
+	for (i = 0; i < ARRAY_SIZE(below); i++) {
+		_cleanup_free_ char *path = text_format("%s/%s%s", parent, tree, below[i]);
+
+		cr_assert_eq(chmod(path, 0555), 0);
+	}
 	cr_assert_eq(chmod(top, 0555), 0);
 }
 
@@ -196,13 +201,18 @@ Test(remove, what_is_somebody_elses_is_emptied_as_he)
 	const char *const names[] = { "lease" };
 	_cleanup_free_ char *closed = text_format("%s/lease/work/closed", parent);
 	_cleanup_free_ char *top = text_format("%s/lease", parent);
+	_cleanup_free_ char *only = text_format("%s/lease/work/only", parent);
 	struct remove_job job = job_of(names, 1);
 
 	if (geteuid() != 0)
 		cr_skip("only root can act as others");
 	trees_write(parent, "lease/work/closed/file", "x", 1, 0600);
+	trees_write(parent, "lease/work/only/below/file", "x", 1, 0600);
 	give_away("lease");
 	give_away("lease/work");
+	give_away("lease/work/only");
+	give_away("lease/work/only/below");
+	cr_assert_eq(chmod(only, 0555), 0);
 	give_away("lease/work/closed");
 	give_away("lease/work/closed/file");
 	cr_assert_eq(chmod(closed, 0), 0);
