@@ -1,5 +1,6 @@
 #include "base/util.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -158,6 +159,17 @@ void random_id(char *ret, size_t length)
 	for (i = 0; i < length; i++)
 		ret[i] = letters[(unsigned char)ret[i] & 31];
 	ret[length] = 0;
+}
+
+void timed_id(char *ret, size_t length, int64_t unix_ms)
+{
+	static const char digits[] = "234567abcdefghijklmnopqrstuvwxyz";
+	size_t i;
+
+	assert(length > TIMED_ID_TIME);
+	random_id(ret, length);
+	for (i = TIMED_ID_TIME; i-- > 0; unix_ms >>= 5)
+		ret[i] = digits[unix_ms & 31];
 }
 
 void cleanup_free(void *p)

@@ -72,6 +72,11 @@ int hex_parse(const char *hex, void *bytes, size_t size);
 /* @length random characters of a-z and 2-7, and a NUL: for ids in paths. */
 void random_id(char *ret, size_t length);
 
+#define TIMED_ID_TIME 9
+/* The same, of which the first TIMED_ID_TIME are the time in milliseconds (2-7 before a-z),
+ * so that ids made later sort later. @length is more than that. */
+void timed_id(char *ret, size_t length, int64_t unix_ms);
+
 void cleanup_free(void *p); /* for _cleanup_ on any pointer from malloc */
 void cleanup_close(int *fd); /* for _cleanup_ on a descriptor; ignores -1 */
 

@@ -256,7 +256,7 @@ static int make_directory(struct leases *leases, struct db_lease *row,
 			.layer_id = spec->archives[i].private_copy ? NULL : grant->layer_ids[i],
 		};
 	do {
-		random_id(row->id, LEASE_ID_LENGTH);
+		timed_id(row->id, LEASE_ID_LENGTH, row->created);
 		r = tree_make_lease(leases->core->tree, row->id, &grant->peer->identity, links,
 			spec->archive_count, err);
 	} while (r == TREE_E_EXISTS);

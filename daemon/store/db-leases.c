@@ -155,18 +155,6 @@ int db_set_lease_expiry(struct db *db, const char *id, int64_t expires, struct e
 	return db_run_on_one(s, err);
 }
 
-int db_count_leases_of(struct db *db, uint32_t uid, uint64_t *ret, struct error *err)
-{
-	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_COUNT_LEASES_OF);
-	int r;
-
-	sql_bind_number(s, uid);
-	r = fold(db_find(s, err));
-	if (r == 0)
-		*ret = (uint64_t)sql_read_number(s);
-	return r;
-}
-
 int db_list_lease_layers(struct db *db, const char *id, struct db_ids *ret, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_LEASE_LAYERS);

@@ -226,7 +226,6 @@ int db_find_lease_by_request(struct db *db, uint32_t uid, const char *request_id
 	struct db_lease *ret, struct error *err);
 int db_set_lease_expiry(
 	struct db *db, const char *id, int64_t expires, struct error *err); /* DB_E_NOT_FOUND */
-int db_count_leases_of(struct db *db, uint32_t uid, uint64_t *ret, struct error *err);
 int db_list_lease_layers(struct db *db, const char *id, struct db_ids *ret, struct error *err);
 
 struct db_leases {

@@ -84,8 +84,7 @@ static const char *const migrations[] = {
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX environment_layers_layer ON environment_layers (layer);"
 
-	/* request_id is NULL where there is none: NULLs differ from each other, and
-	 * the same index counts the leases of a uid. */
+	/* Ids grow with time, so that what is added at the same time lies together. */
 	"CREATE TABLE leases ("
 	"	id TEXT PRIMARY KEY CHECK (id != ''),"
 	"	uid INTEGER NOT NULL,"
@@ -104,7 +103,8 @@ static const char *const migrations[] = {
 	"	created INTEGER NOT NULL,"
 	"	FOREIGN KEY (hash, owner) REFERENCES environments"
 	") STRICT, WITHOUT ROWID;"
-	"CREATE UNIQUE INDEX leases_request ON leases (uid, request_id);"
+	"CREATE UNIQUE INDEX leases_request ON leases (uid, request_id)"
+	"	WHERE request_id IS NOT NULL;"
 	"CREATE INDEX leases_environment ON leases (hash, owner);"
 
 	"CREATE TABLE lease_layers ("

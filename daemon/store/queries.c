@@ -116,7 +116,6 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_FIND_LEASE_BY_REQUEST] = "SELECT " LEASE_COLUMNS
 					" FROM leases WHERE uid = ?1 AND request_id = ?2",
 	[QUERY_SET_LEASE_EXPIRY] = "UPDATE leases SET expires = ?2 WHERE id = ?1",
-	[QUERY_COUNT_LEASES_OF] = "SELECT COUNT(*) FROM leases WHERE uid = ?1",
 	[QUERY_LIST_LEASE_LAYERS] =
 		"SELECT layer FROM lease_layers WHERE lease = ?1 ORDER BY position",
 	[QUERY_LIST_LEASES] = "SELECT " LEASE_COLUMNS " FROM leases WHERE id > ?1"

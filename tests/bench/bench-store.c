@@ -132,7 +132,7 @@ static void bench_index(struct bench *bench, uint64_t others)
 	uint64_t begin, i;
 
 	for (i = 0; i < others; i++) {
-		random_id(id, LEASE_ID_LENGTH);
+		timed_id(id, LEASE_ID_LENGTH, clock_unix_ms());
 		hit(bench, id, (int64_t)i);
 		checkpoint(bench);
 	}
@@ -155,7 +155,7 @@ static void bench_tree(struct bench *bench, uid_t uid)
 	size_t i;
 
 	for (i = 0; i < ROUNDS; i++) {
-		random_id(bench->ids[i], LEASE_ID_LENGTH);
+		timed_id(bench->ids[i], LEASE_ID_LENGTH, clock_unix_ms());
 		begin = clock_now_us();
 		check(bench,
 			tree_make_lease(
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 	if (sqlite3_open(path, &bench->checkpointer))
 		return 1;
 	for (i = 0; i < ROUNDS; i++)
-		random_id(bench->ids[i], LEASE_ID_LENGTH);
+		timed_id(bench->ids[i], LEASE_ID_LENGTH, clock_unix_ms());
 	add_layers(bench);
 	bench_index(bench, others);
 	bench_tree(bench, geteuid());
