@@ -186,7 +186,9 @@ static void on_soon(struct timer *timer)
 static void add(struct janitor *janitor, struct item *item)
 {
 	list_add(&janitor->waiting, &item->link);
-	timer_set(janitor->core->watch, &janitor->soon, 0);
+	/* The end of a batch looks at what waits by itself. */
+	if (!is_busy(janitor, item))
+		timer_set(janitor->core->watch, &janitor->soon, 0);
 }
 
 struct janitor *janitor_new(struct core *core)
