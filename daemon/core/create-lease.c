@@ -92,43 +92,40 @@ void create_work_fill_lease(struct create_work *work)
 	fill_variables(work);
 }
 
-static int make_lease(struct create_work *work, struct error *err)
+static void ask_for_lease(struct create_work *work)
 {
 	struct core *core = work->creates->core;
-	struct db_component *components = new0_array(struct db_component, work->components.count);
-	const char **ids = new0_array(const char *, work->input_count);
-	struct lease_grant grant = {
-		.spec = work->create->spec,
-		.peer = work->create->peer,
-		.hash = work->create->result.hash,
-		.owner = core_owner(core, work->create->peer->identity.uid),
-		.components = components,
-		.component_count = work->components.count,
-		.layer_ids = ids,
-		.layer_count = work->input_count,
-		.request_digest = work->request_digest,
-	};
+	struct lease_grant *grant = &work->grant;
 	size_t i;
-	int r;
 
+	work->rows = new0_array(struct db_component, work->components.count);
+	work->layer_ids = new0_array(const char *, work->input_count);
 	for (i = 0; i < work->input_count; i++)
-		ids[i] = create_work_layer_id(work, i);
+		work->layer_ids[i] = create_work_layer_id(work, i);
 	for (i = 0; i < work->components.count; i++)
-		components[i] = (struct db_component){
+		work->rows[i] = (struct db_component){
 			.kind = (char *)work->components.rows[i].kind,
 			.name = work->components.rows[i].name,
 			.value = work->components.rows[i].value,
 		};
-	r = leases_grant(work->creates->leases, &grant, &work->lease, err);
-	free(components);
-	free(ids);
-	return r;
+	grant->spec = work->create->spec;
+	grant->peer = work->create->peer;
+	grant->hash = work->create->result.hash;
+	grant->owner = core_owner(core, work->create->peer->identity.uid);
+	grant->components = work->rows;
+	grant->component_count = work->components.count;
+	grant->layer_ids = work->layer_ids;
+	grant->layer_count = work->input_count;
+	grant->request_digest = work->request_digest;
+	leases_grant(work->creates->leases, grant);
 }
 
 int create_work_grant(struct create_work *work, struct error *err)
 {
-	if (!work->known)
-		return make_lease(work, err);
+	if (!work->known) {
+		ask_for_lease(work);
+		return CREATE_E_LATER;
+	}
 	work->lease = leases_find(work->creates->leases, work->known->id);
 	if (!work->lease)
 		return fail(err, -EAGAIN, "INTERNAL_ERROR",

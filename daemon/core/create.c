@@ -2,7 +2,8 @@
  *	begin -> RESOLVE     each input becomes a layer (input.c), side by side;
  *	                     meanwhile an interpreter of the host is looked up
  *	      -> INTERPRETER one in a layer can only be looked up once that is ready
- *	      -> GRANT       the lease
+ *	      -> GRANT       the lease, together with what others ask for
+ *	      -> GRANTED
  *	      -> COPY        private copies, one after the other
  *	      -> done
  *
@@ -53,7 +54,10 @@ static void work_free(struct create_work *work)
 	for (i = 0; i < work->input_count; i++)
 		input_leave(&work->inputs[i]);
 	hash_components_deinit(&work->components);
+	leases_ungrant(&work->grant);
 	restart_twins(work);
+	free(work->rows);
+	free(work->layer_ids);
 	free(work->inputs);
 	free(work->request);
 	free(work->known);
@@ -200,6 +204,28 @@ static int copy(struct create_work *work, struct error *err)
 	return 0;
 }
 
+/* ---- the lease */
+
+static int granted(struct create_work *work, struct error *err)
+{
+	lease_begin_delivery(work->lease);
+	create_work_fill_lease(work);
+	work->state = CREATE_COPY;
+	return copy(work, err);
+}
+
+static void on_granted(struct lease_grant *grant, struct lease *lease, const struct error *err)
+{
+	struct create_work *work = container_of(grant, struct create_work, grant);
+	struct error failed = err ? *err : (struct error){ 0 };
+
+	work->lease = lease;
+	if (err)
+		resume(work, err->r, &failed);
+	else
+		step_and_resume(work);
+}
+
 static int grant(struct create_work *work, struct error *err)
 {
 	int r;
@@ -207,13 +233,10 @@ static int grant(struct create_work *work, struct error *err)
 	work->prepared_us = clock_now_us();
 	work->create->result.prepare_us = work->prepared_us - work->resolved_us;
 	create_work_fill_layers(work);
+	work->grant.done = on_granted;
+	work->state = CREATE_GRANTED;
 	r = create_work_grant(work, err);
-	if (r)
-		return r;
-	lease_begin_delivery(work->lease);
-	create_work_fill_lease(work);
-	work->state = CREATE_COPY;
-	return copy(work, err);
+	return r ? r : granted(work, err);
 }
 
 /* ---- the interpreter */
@@ -337,6 +360,8 @@ static int step(struct create_work *work, struct error *err)
 		return find_interpreter(work, err);
 	case CREATE_GRANT:
 		return grant(work, err);
+	case CREATE_GRANTED:
+		return granted(work, err);
 	case CREATE_COPY:
 		return copy(work, err);
 	}

@@ -9,14 +9,12 @@
  *
  * Nothing here counts references: what is in use is what the leases' rows say.
  */
-#include "daemon/core/leases.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "daemon/core/tally.h"
+#include "daemon/core/leases-internal.h"
 
 /* The pidfd of a holder, for all its leases. */
 struct holder {
@@ -25,28 +23,6 @@ struct holder {
 	struct leases *leases;
 	struct list list; /* of lease.holder_link */
 	struct watch_process watched;
-};
-
-struct lease {
-	struct list link; /* leases.all */
-	struct map_node node; /* leases.map */
-	struct leases *leases;
-	struct db_lease row;
-	struct list holder_link; /* holder.list */
-	struct holder *holder; /* NULL: not by a process */
-	struct timer timer;
-	struct lease_hold *hold; /* borrowed; NULL: nobody holds it by a stream now */
-	unsigned deliveries; /* under way */
-	bool is_delivered;
-};
-
-struct leases {
-	struct core *core;
-	struct janitor *janitor;
-	struct list all; /* of lease.link */
-	struct map map; /* of lease.node, by id */
-	struct map holders; /* of holder.node */
-	struct tally tally; /* leases of each uid */
 };
 
 /* ---- holders */
@@ -136,7 +112,7 @@ static void on_timer(struct timer *timer)
 		lease_release(lease, LEASE_EXPIRED);
 }
 
-static int watch_holder(struct lease *lease, struct error *err)
+int lease_watch_holder(struct lease *lease, struct error *err)
 {
 	switch (lease->row.holder) {
 	case DB_HOLDER_PROCESS:
@@ -152,7 +128,7 @@ static int watch_holder(struct lease *lease, struct error *err)
 
 /* ---- life */
 
-static struct lease *lease_new(struct leases *leases, const struct db_lease *row)
+struct lease *lease_new(struct leases *leases, const struct db_lease *row)
 {
 	struct lease *lease = new0(struct lease);
 
@@ -165,7 +141,7 @@ static struct lease *lease_new(struct leases *leases, const struct db_lease *row
 	return lease;
 }
 
-static void lease_free(struct lease *lease)
+void lease_free(struct lease *lease)
 {
 	leave_holder(lease);
 	timer_clear(&lease->timer);
@@ -205,135 +181,6 @@ void lease_release(struct lease *lease, enum lease_end why)
 	}
 }
 
-static int fill_holder(struct db_lease *row, const struct lease_grant *grant, struct error *err)
-{
-	const struct spec *spec = grant->spec;
-	const struct peer *peer = grant->peer;
-	struct process process = peer->process;
-	int r = 0;
-
-	switch (spec->holder) {
-	case SPEC_HOLDER_TIME:
-		row->holder = DB_HOLDER_TIME;
-		row->expires = row->created + (int64_t)spec->holder_seconds * 1000;
-		return 0;
-	case SPEC_HOLDER_CONNECTION:
-		row->holder = DB_HOLDER_CONNECTION;
-		row->grace_ms = spec->holder_grace_ms;
-		return 0;
-	case SPEC_HOLDER_PROCESS:
-		break;
-	}
-	if (!peer->process.pid || (spec->holder_pid && peer->is_nested))
-		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
-			"the daemon cannot see the process that is to hold the lease: it lives in "
-			"another pid namespace; hold the lease by a connection or a time-to-live");
-	if (spec->holder_pid)
-		r = process_find(spec->holder_pid, peer->identity.uid, &process, NULL, err);
-	if (r == WATCH_E_GONE)
-		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "there is no process %d",
-			spec->holder_pid);
-	if (r == WATCH_E_FOREIGN)
-		return fail(err, -EPERM, "NOT_ALLOWED", "process %d is not of uid %d",
-			spec->holder_pid, (int)peer->identity.uid);
-	row->holder = DB_HOLDER_PROCESS;
-	row->pid = process.pid;
-	row->pid_start = process.start;
-	return r;
-}
-
-static int make_directory(struct leases *leases, struct db_lease *row,
-	const struct lease_grant *grant, struct error *err)
-{
-	const struct spec *spec = grant->spec;
-	struct tree_link *links = new0_array(struct tree_link, spec->archive_count);
-	size_t i;
-	int r;
-
-	for (i = 0; i < spec->archive_count; i++)
-		links[i] = (struct tree_link){
-			.target_dir = spec->archives[i].target,
-			.layer_id = spec->archives[i].private_copy ? NULL : grant->layer_ids[i],
-		};
-	do {
-		timed_id(row->id, LEASE_ID_LENGTH, row->created);
-		r = tree_make_lease(leases->core->tree, row->id, &grant->peer->identity, links,
-			spec->archive_count, err);
-	} while (r == TREE_E_EXISTS);
-	free(links);
-	return r;
-}
-
-static int add_rows(struct db *db, const struct db_lease *row, const struct lease_grant *grant,
-	struct error *err)
-{
-	int r;
-
-	r = db_begin(db, err);
-	if (r)
-		return r;
-	r = fold(db_use_environment(db, grant->hash, grant->owner, grant->components,
-		grant->component_count, grant->layer_ids, grant->layer_count, row->created, err));
-	if (r == 0)
-		r = fold(db_add_lease(db, row, grant->layer_ids, grant->layer_count, err));
-	if (r) {
-		db_rollback(db);
-		return r;
-	}
-	return db_commit(db, err);
-}
-
-static int check_count(struct leases *leases, const struct peer *peer, struct error *err)
-{
-	uint64_t count = tally_get(&leases->tally, peer->identity.uid);
-	uint32_t limit = leases->core->config.max_leases;
-
-	if (limit && count >= limit)
-		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu leases already",
-			(int)peer->identity.uid, (unsigned long long)count);
-	return 0;
-}
-
-int leases_grant(struct leases *leases, const struct lease_grant *grant, struct lease **ret,
-	struct error *err)
-{
-	struct core *core = leases->core;
-	struct db_lease row = {
-		.uid = grant->peer->identity.uid,
-		.gid = grant->peer->identity.gid,
-		.owner = grant->owner,
-		.created = clock_unix_ms(),
-	};
-	struct lease *lease;
-	int r;
-
-	snprintf(row.hash, sizeof(row.hash), "%s", grant->hash);
-	snprintf(row.request_id, sizeof(row.request_id), "%s", grant->spec->request_id);
-	snprintf(row.request_digest, sizeof(row.request_digest), "%s", grant->request_digest);
-	snprintf(row.label, sizeof(row.label), "%s", grant->spec->label);
-	snprintf(row.boot_id, sizeof(row.boot_id), "%s", core->boot_id);
-	r = check_count(leases, grant->peer, err);
-	if (r == 0)
-		r = fill_holder(&row, grant, err);
-	if (r == 0)
-		r = fold(make_directory(leases, &row, grant, err));
-	if (r)
-		return r;
-	lease = lease_new(leases, &row);
-	r = watch_holder(lease, err);
-	if (r == 0)
-		r = add_rows(core->db, &row, grant, err);
-	if (r) {
-		lease_free(lease);
-		janitor_remove_lease(leases->janitor, row.id, row.uid, row.gid);
-		return r;
-	}
-	log_debug("lease-granted", "id=%s uid=%d hash=%.16s label='%s'", row.id, (int)row.uid,
-		row.hash, LOG_TEXT(row.label));
-	*ret = lease;
-	return 0;
-}
-
 int leases_load(struct leases *leases, struct error *err)
 {
 	struct db_leases rows = { 0 };
@@ -352,7 +199,7 @@ int leases_load(struct leases *leases, struct error *err)
 
 			lease->is_delivered = true;
 			memcpy(after, rows.rows[i].id, sizeof(after));
-			if (watch_holder(lease, &why))
+			if (lease_watch_holder(lease, &why))
 				lease_release(lease, LEASE_EXPIRED);
 		}
 		free(rows.rows);
@@ -464,6 +311,7 @@ struct leases *leases_new(struct core *core, struct janitor *janitor)
 	leases->core = core;
 	leases->janitor = janitor;
 	list_init(&leases->all);
+	leases_init_grants(leases);
 	return leases;
 }
 
@@ -471,6 +319,8 @@ struct leases *leases_free(struct leases *leases)
 {
 	if (!leases)
 		return NULL;
+	assert(list_is_empty(&leases->wanted));
+	timer_clear(&leases->soon);
 	list_for_each_safe (link, &leases->all)
 		lease_free(container_of(link, struct lease, link));
 	map_deinit(&leases->map);

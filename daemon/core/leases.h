@@ -17,8 +17,13 @@ struct leases *leases_free(struct leases *leases); /* rows and directories stay 
  * whose holder is gone. */
 int leases_load(struct leases *leases, struct error *err);
 
-/* What a new lease is on. Borrowed. */
+/* A new lease, asked for. All that it points to is borrowed until it is told. */
 struct lease_grant {
+	struct list link; /* private to leases.c, as is all up to `spec` */
+	struct lease *lease; /* once it is made */
+	struct error err;
+	int r;
+
 	const struct spec *spec;
 	const struct peer *peer;
 	const char *hash; /* of the environment */
@@ -28,12 +33,17 @@ struct lease_grant {
 	const char *const *layer_ids; /* one for each archive, then for each file */
 	size_t layer_count;
 	const char *request_digest;
+	/* @lease has its directory, its row, and a holder that is watched; private copies
+	 * come later, by whoever asked. NULL and @err: nothing is left. */
+	void (*done)(struct lease_grant *grant, struct lease *lease, const struct error *err);
 };
 
-/* Makes directory and row, watches the holder. On failure nothing is left.
- * Private copies come later, by whoever asked. */
-int leases_grant(struct leases *leases, const struct lease_grant *grant, struct lease **ret,
-	struct error *err);
+/* Never at once: done() is called when the loop is through with what else it has to do,
+ * and all that was asked for by then goes into one transaction. */
+void leases_grant(struct leases *leases, struct lease_grant *grant);
+/* Nobody waits for it any more; done() is not called. Also for one that is over, or was
+ * never asked for. */
+void leases_ungrant(struct lease_grant *grant);
 
 /* NULL: no such lease (any more). */
 struct lease *leases_find(struct leases *leases, const char *id);

@@ -9,7 +9,7 @@ import grpc
 import pytest
 import pyenvd_pb2 as pb
 from archives import make_sample
-from host import IS_ROOT, PATIENCE, archive, failure_of, ttl, wait_for
+from host import IS_ROOT, PATIENCE, Host, archive, failure_of, ttl, wait_for
 
 HOLD = pb.Holder(connection=pb.ConnectionHolder(grace_ms=PATIENCE * 1000))
 CLIENT = '''
@@ -242,3 +242,20 @@ def test_only_the_owner_and_administrators_release(host, client, source):
     host.ctl_as_user('create', '--archive', f'{source}#a')
     theirs = (ids(client) - {mine}).pop()
     assert client.release(theirs)
+
+
+def test_creates_that_come_together_keep_to_the_limit_together():
+    with Host('--max-leases', '5') as host:
+        client = host.connect()
+        source = make_sample(host.sources / 'a.zip')
+        assert client.release(client.create([archive(source, 'a')], holder=ttl()).lease_id)
+        request = pb.CreateEnvironmentRequest(archives=[archive(source, 'a')], holder=ttl())
+        calls = [client.environments.CreateEnvironment.future(request, timeout=60)
+                 for _ in range(40)]
+        failures = [failure_of(call.exception()) for call in calls if call.exception()]
+        granted = {call.result().lease_id for call in calls if not call.exception()}
+        assert len(granted) == 5 and len(failures) == 35
+        assert {failure[:2] for failure in failures} == {
+            (grpc.StatusCode.RESOURCE_EXHAUSTED, 'TOO_MANY')}
+        assert {lease.lease_id for lease in client.leases()} == granted
+        host.expect_tidy(client)

@@ -1,0 +1,223 @@
+/*
+ * What costs most about a lease is the transaction that adds it, and many leases asked
+ * for together can share one. So those asked for while the loop goes through what its
+ * clients have sent wait until it is done with that. If the transaction fails (one may be
+ * to blame, or a full disk), each is tried in one of its own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core/leases-internal.h"
+
+static int fill_holder(struct db_lease *row, const struct lease_grant *grant, struct error *err)
+{
+	const struct spec *spec = grant->spec;
+	const struct peer *peer = grant->peer;
+	struct process process = peer->process;
+	int r = 0;
+
+	switch (spec->holder) {
+	case SPEC_HOLDER_TIME:
+		row->holder = DB_HOLDER_TIME;
+		row->expires = row->created + (int64_t)spec->holder_seconds * 1000;
+		return 0;
+	case SPEC_HOLDER_CONNECTION:
+		row->holder = DB_HOLDER_CONNECTION;
+		row->grace_ms = spec->holder_grace_ms;
+		return 0;
+	case SPEC_HOLDER_PROCESS:
+		break;
+	}
+	if (!peer->process.pid || (spec->holder_pid && peer->is_nested))
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"the daemon cannot see the process that is to hold the lease: it lives in "
+			"another pid namespace; hold the lease by a connection or a time-to-live");
+	if (spec->holder_pid)
+		r = process_find(spec->holder_pid, peer->identity.uid, &process, NULL, err);
+	if (r == WATCH_E_GONE)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "there is no process %d",
+			spec->holder_pid);
+	if (r == WATCH_E_FOREIGN)
+		return fail(err, -EPERM, "NOT_ALLOWED", "process %d is not of uid %d",
+			spec->holder_pid, (int)peer->identity.uid);
+	row->holder = DB_HOLDER_PROCESS;
+	row->pid = process.pid;
+	row->pid_start = process.start;
+	return r;
+}
+
+static int make_directory(struct leases *leases, struct db_lease *row,
+	const struct lease_grant *grant, struct error *err)
+{
+	const struct spec *spec = grant->spec;
+	struct tree_link *links = new0_array(struct tree_link, spec->archive_count);
+	size_t i;
+	int r;
+
+	for (i = 0; i < spec->archive_count; i++)
+		links[i] = (struct tree_link){
+			.target_dir = spec->archives[i].target,
+			.layer_id = spec->archives[i].private_copy ? NULL : grant->layer_ids[i],
+		};
+	do {
+		timed_id(row->id, LEASE_ID_LENGTH, row->created);
+		r = tree_make_lease(leases->core->tree, row->id, &grant->peer->identity, links,
+			spec->archive_count, err);
+	} while (r == TREE_E_EXISTS);
+	free(links);
+	return r;
+}
+
+static int add_row(struct db *db, const struct lease_grant *grant, struct error *err)
+{
+	const struct db_lease *row = &grant->lease->row;
+	int r;
+
+	r = fold(db_use_environment(db, grant->hash, grant->owner, grant->components,
+		grant->component_count, grant->layer_ids, grant->layer_count, row->created, err));
+	if (r == 0)
+		r = fold(db_add_lease(db, row, grant->layer_ids, grant->layer_count, err));
+	return r;
+}
+
+/* Of all that have a lease: in one transaction. */
+static int add_rows(struct db *db, struct list *grants, struct error *err)
+{
+	int r;
+
+	r = db_begin(db, err);
+	if (r)
+		return r;
+	list_for_each (link, grants) {
+		struct lease_grant *grant = container_of(link, struct lease_grant, link);
+
+		r = grant->lease ? add_row(db, grant, err) : 0;
+		if (r) {
+			db_rollback(db);
+			return r;
+		}
+	}
+	return db_commit(db, err);
+}
+
+static int check_count(struct leases *leases, const struct peer *peer, struct error *err)
+{
+	uint64_t count = tally_get(&leases->tally, peer->identity.uid);
+	uint32_t limit = leases->core->config.max_leases;
+
+	if (limit && count >= limit)
+		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu leases already",
+			(int)peer->identity.uid, (unsigned long long)count);
+	return 0;
+}
+
+/* Takes back what a grant has made so far. */
+static void undo(struct lease_grant *grant)
+{
+	struct lease *lease = STEAL(grant->lease);
+
+	janitor_remove_lease(lease->leases->janitor, lease->row.id, lease->row.uid, lease->row.gid);
+	lease_free(lease);
+}
+
+/* All but the row. */
+static int make(struct leases *leases, struct lease_grant *grant)
+{
+	struct db_lease row = {
+		.uid = grant->peer->identity.uid,
+		.gid = grant->peer->identity.gid,
+		.owner = grant->owner,
+		.created = clock_unix_ms(),
+	};
+	int r;
+
+	snprintf(row.hash, sizeof(row.hash), "%s", grant->hash);
+	snprintf(row.request_id, sizeof(row.request_id), "%s", grant->spec->request_id);
+	snprintf(row.request_digest, sizeof(row.request_digest), "%s", grant->request_digest);
+	snprintf(row.label, sizeof(row.label), "%s", grant->spec->label);
+	snprintf(row.boot_id, sizeof(row.boot_id), "%s", leases->core->boot_id);
+	r = check_count(leases, grant->peer, &grant->err);
+	if (r == 0)
+		r = fill_holder(&row, grant, &grant->err);
+	if (r == 0)
+		r = fold(make_directory(leases, &row, grant, &grant->err));
+	if (r)
+		return r;
+	grant->lease = lease_new(leases, &row);
+	r = lease_watch_holder(grant->lease, &grant->err);
+	if (r)
+		undo(grant);
+	return r;
+}
+
+/* Each in a transaction of its own. */
+static void add_one_by_one(struct leases *leases, struct list *grants)
+{
+	struct list untried, alone, *link;
+
+	list_init(&untried);
+	list_init(&alone);
+	list_take_all(&untried, grants);
+	while ((link = list_pop(&untried))) {
+		struct lease_grant *grant = container_of(link, struct lease_grant, link);
+
+		list_add(&alone, link);
+		if (grant->lease)
+			grant->r = add_rows(leases->core->db, &alone, &grant->err);
+		if (grant->lease && grant->r)
+			undo(grant);
+		list_take_all(grants, &alone);
+	}
+}
+
+static void tell(struct lease_grant *grant)
+{
+	struct lease *lease = STEAL(grant->lease);
+
+	if (lease)
+		log_debug("lease-granted", "id=%s uid=%d hash=%.16s label='%s'", lease->row.id,
+			(int)lease->row.uid, lease->row.hash, LOG_TEXT(lease->row.label));
+	grant->done(grant, lease, grant->r ? &grant->err : NULL);
+}
+
+static void on_soon(struct timer *timer)
+{
+	struct leases *leases = container_of(timer, struct leases, soon);
+	struct error err = { 0 };
+	struct list grants, *link;
+
+	list_init(&grants);
+	list_take_all(&grants, &leases->wanted);
+	list_for_each (one, &grants) {
+		struct lease_grant *grant = container_of(one, struct lease_grant, link);
+
+		grant->r = make(leases, grant);
+	}
+	if (add_rows(leases->core->db, &grants, &err))
+		add_one_by_one(leases, &grants);
+	/* Whoever is told may take back others. */
+	while ((link = list_pop(&grants)))
+		tell(container_of(link, struct lease_grant, link));
+}
+
+void leases_grant(struct leases *leases, struct lease_grant *grant)
+{
+	grant->lease = NULL;
+	grant->r = 0;
+	list_add(&leases->wanted, &grant->link);
+	timer_set(leases->core->watch, &leases->soon, 0);
+}
+
+void leases_ungrant(struct lease_grant *grant)
+{
+	list_remove(&grant->link);
+	if (grant->lease)
+		lease_release(STEAL(grant->lease), LEASE_FAILED);
+}
+
+void leases_init_grants(struct leases *leases)
+{
+	list_init(&leases->wanted);
+	leases->soon.fired = on_soon;
+}

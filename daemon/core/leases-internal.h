@@ -1,0 +1,39 @@
+#pragma once
+/* Private to leases.c, which keeps leases, and leases-grant.c, which makes them. */
+#include "base/list.h"
+#include "base/map.h"
+#include "daemon/core/leases.h"
+#include "daemon/core/tally.h"
+
+struct holder;
+
+struct lease {
+	struct list link; /* leases.all */
+	struct map_node node; /* leases.map */
+	struct leases *leases;
+	struct db_lease row;
+	struct list holder_link; /* holder.list */
+	struct holder *holder; /* NULL: not by a process */
+	struct timer timer;
+	struct lease_hold *hold; /* borrowed; NULL: nobody holds it by a stream now */
+	unsigned deliveries; /* under way */
+	bool is_delivered;
+};
+
+struct leases {
+	struct core *core;
+	struct janitor *janitor;
+	struct list all; /* of lease.link */
+	struct map map; /* of lease.node, by id */
+	struct map holders; /* of holder.node */
+	struct tally tally; /* leases of each uid */
+	struct list wanted; /* of lease_grant.link */
+	struct timer soon; /* set while something is wanted */
+};
+
+/* A lease in memory; and without it. Row and directory are the caller's. */
+struct lease *lease_new(struct leases *leases, const struct db_lease *row);
+void lease_free(struct lease *lease);
+int lease_watch_holder(struct lease *lease, struct error *err);
+
+void leases_init_grants(struct leases *leases);
