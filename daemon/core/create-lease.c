@@ -92,7 +92,7 @@ void create_work_fill_lease(struct create_work *work)
 	fill_variables(work);
 }
 
-static void ask_for_lease(struct create_work *work)
+static void fill_grant(struct create_work *work)
 {
 	struct core *core = work->creates->core;
 	struct lease_grant *grant = &work->grant;
@@ -117,20 +117,33 @@ static void ask_for_lease(struct create_work *work)
 	grant->layer_ids = work->layer_ids;
 	grant->layer_count = work->input_count;
 	grant->request_digest = work->request_digest;
-	leases_grant(work->creates->leases, grant);
 }
 
 int create_work_grant(struct create_work *work, struct error *err)
 {
 	if (!work->known) {
-		ask_for_lease(work);
-		return CREATE_E_LATER;
+		fill_grant(work);
+		return leases_grant(work->creates->leases, &work->grant, &work->lease, err);
 	}
 	work->lease = leases_find(work->creates->leases, work->known->id);
 	if (!work->lease)
 		return fail(err, -EAGAIN, "INTERNAL_ERROR",
 			"the lease of this request ended while it was asked for again");
 	return 0;
+}
+
+void create_work_clear_result(struct create_result *result)
+{
+	size_t i;
+
+	for (i = 0; i < result->layer_count; i++)
+		free(result->layers[i].directory);
+	free(result->layers);
+	free(result->base_directory);
+	free(result->working_directory);
+	free(result->interpreter);
+	variables_deinit(&result->variables);
+	*result = (struct create_result){ 0 };
 }
 
 static int load_known_layers(struct create_work *work, struct error *err)

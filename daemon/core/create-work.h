@@ -21,8 +21,8 @@ enum create_state {
 	CREATE_RESOLVE,
 	CREATE_INTERPRETER,
 	CREATE_GRANT,
-	CREATE_GRANTED,
 	CREATE_COPY,
+	CREATE_RECORD,
 };
 
 struct create_work {
@@ -45,7 +45,7 @@ struct create_work {
 	struct lease_grant grant;
 	struct db_component *rows; /* of `grant`; owned, what is in them is not */
 	const char **layer_ids; /* the same */
-	struct lease *lease; /* from CREATE_GRANTED on */
+	struct lease *lease; /* from CREATE_COPY on */
 	size_t copied; /* archives looked at in CREATE_COPY */
 	struct job copy;
 	int copy_from, copy_to;
@@ -61,8 +61,8 @@ void create_work_fill_layers(struct create_work *work);
 /* Whether this request id has a lease already: then work->known, and the inputs have
  * its layers. */
 int create_work_look_for_known(struct create_work *work, struct error *err);
-/* Finds the lease that the request has already, or asks for one: CREATE_E_LATER, and
- * work->grant.done() will tell. */
+/* Finds the lease that the request has already, or makes one. */
 int create_work_grant(struct create_work *work, struct error *err);
 /* Fills the result with the lease: paths and variables. */
 void create_work_fill_lease(struct create_work *work);
+void create_work_clear_result(struct create_result *result);

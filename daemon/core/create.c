@@ -2,9 +2,9 @@
  *	begin -> RESOLVE     each input becomes a layer (input.c), side by side;
  *	                     meanwhile an interpreter of the host is looked up
  *	      -> INTERPRETER one in a layer can only be looked up once that is ready
- *	      -> GRANT       the lease, together with what others ask for
- *	      -> GRANTED
+ *	      -> GRANT       the lease
  *	      -> COPY        private copies, one after the other
+ *	      -> RECORD      the lease's row, together with those of others
  *	      -> done
  *
  * A request whose id has a lease already goes from the layers of that lease straight
@@ -54,7 +54,7 @@ static void work_free(struct create_work *work)
 	for (i = 0; i < work->input_count; i++)
 		input_leave(&work->inputs[i]);
 	hash_components_deinit(&work->components);
-	leases_ungrant(&work->grant);
+	leases_unrecord(&work->grant);
 	restart_twins(work);
 	free(work->rows);
 	free(work->layer_ids);
@@ -62,20 +62,6 @@ static void work_free(struct create_work *work)
 	free(work->request);
 	free(work->known);
 	free(work);
-}
-
-static void result_deinit(struct create_result *result)
-{
-	size_t i;
-
-	for (i = 0; i < result->layer_count; i++)
-		free(result->layers[i].directory);
-	free(result->layers);
-	free(result->base_directory);
-	free(result->working_directory);
-	free(result->interpreter);
-	variables_deinit(&result->variables);
-	*result = (struct create_result){ 0 };
 }
 
 /* Ends the work; a copy under way keeps its job alive until the pool is done. */
@@ -106,7 +92,7 @@ static int finish(struct create_work *work, int r, struct error *err)
 			(int)create->peer->identity.uid, LOG_TEXT(create->spec->label), err->reason,
 			LOG_TEXT(err->text));
 		give_up(work);
-		result_deinit(&create->result);
+		create_work_clear_result(&create->result);
 		return r;
 	}
 	create->result.total_us = clock_now_us() - work->began_us;
@@ -135,6 +121,35 @@ static void step_and_resume(struct create_work *work)
 	int r = step(work, &err);
 
 	resume(work, r, &err);
+}
+
+/* ---- the row */
+
+static int recorded(struct create_work *work)
+{
+	work->create->result.lease_us = clock_now_us() - work->prepared_us;
+	return 0;
+}
+
+static void on_recorded(struct lease_grant *grant, const struct error *err)
+{
+	struct create_work *work = container_of(grant, struct create_work, grant);
+	struct error failed = err ? *err : (struct error){ 0 };
+
+	if (err)
+		resume(work, err->r, &failed);
+	else
+		step_and_resume(work);
+}
+
+static int record(struct create_work *work)
+{
+	work->state = CREATE_RECORD;
+	if (work->known)
+		return recorded(work);
+	work->grant.done = on_recorded;
+	leases_record(work->creates->leases, &work->grant);
+	return CREATE_E_LATER;
 }
 
 /* ---- copies */
@@ -200,30 +215,7 @@ static int copy(struct create_work *work, struct error *err)
 		if (spec->archives[i].private_copy)
 			return begin_copy(work, i, err);
 	}
-	work->create->result.lease_us = clock_now_us() - work->prepared_us;
-	return 0;
-}
-
-/* ---- the lease */
-
-static int granted(struct create_work *work, struct error *err)
-{
-	lease_begin_delivery(work->lease);
-	create_work_fill_lease(work);
-	work->state = CREATE_COPY;
-	return copy(work, err);
-}
-
-static void on_granted(struct lease_grant *grant, struct lease *lease, const struct error *err)
-{
-	struct create_work *work = container_of(grant, struct create_work, grant);
-	struct error failed = err ? *err : (struct error){ 0 };
-
-	work->lease = lease;
-	if (err)
-		resume(work, err->r, &failed);
-	else
-		step_and_resume(work);
+	return record(work);
 }
 
 static int grant(struct create_work *work, struct error *err)
@@ -233,10 +225,13 @@ static int grant(struct create_work *work, struct error *err)
 	work->prepared_us = clock_now_us();
 	work->create->result.prepare_us = work->prepared_us - work->resolved_us;
 	create_work_fill_layers(work);
-	work->grant.done = on_granted;
-	work->state = CREATE_GRANTED;
 	r = create_work_grant(work, err);
-	return r ? r : granted(work, err);
+	if (r)
+		return r;
+	lease_begin_delivery(work->lease);
+	create_work_fill_lease(work);
+	work->state = CREATE_COPY;
+	return copy(work, err);
 }
 
 /* ---- the interpreter */
@@ -360,10 +355,10 @@ static int step(struct create_work *work, struct error *err)
 		return find_interpreter(work, err);
 	case CREATE_GRANT:
 		return grant(work, err);
-	case CREATE_GRANTED:
-		return granted(work, err);
 	case CREATE_COPY:
 		return copy(work, err);
+	case CREATE_RECORD:
+		return recorded(work);
 	}
 	abort();
 }
@@ -494,5 +489,5 @@ void create_abandon(struct create *create)
 {
 	if (create->work)
 		give_up(create->work);
-	result_deinit(&create->result);
+	create_work_clear_result(&create->result);
 }

@@ -1,8 +1,11 @@
 /*
- * What costs most about a lease is the transaction that adds it, and many leases asked
- * for together can share one. So those asked for while the loop goes through what its
- * clients have sent wait until it is done with that. If the transaction fails (one may be
- * to blame, or a full disk), each is tried in one of its own.
+ * A lease is first a directory, and becomes a row when all is in the directory: so a row
+ * always stands for a whole lease.
+ *
+ * What costs most about it is the transaction, and many leases can share one. So those
+ * that are to be recorded wait while the loop goes through what its clients have sent. If
+ * the transaction fails (one may be to blame, or a full disk), each is tried in one of its
+ * own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -69,38 +72,6 @@ static int make_directory(struct leases *leases, struct db_lease *row,
 	return r;
 }
 
-static int add_row(struct db *db, const struct lease_grant *grant, struct error *err)
-{
-	const struct db_lease *row = &grant->lease->row;
-	int r;
-
-	r = fold(db_use_environment(db, grant->hash, grant->owner, grant->components,
-		grant->component_count, grant->layer_ids, grant->layer_count, row->created, err));
-	if (r == 0)
-		r = fold(db_add_lease(db, row, grant->layer_ids, grant->layer_count, err));
-	return r;
-}
-
-/* Of all that have a lease: in one transaction. */
-static int add_rows(struct db *db, struct list *grants, struct error *err)
-{
-	int r;
-
-	r = db_begin(db, err);
-	if (r)
-		return r;
-	list_for_each (link, grants) {
-		struct lease_grant *grant = container_of(link, struct lease_grant, link);
-
-		r = grant->lease ? add_row(db, grant, err) : 0;
-		if (r) {
-			db_rollback(db);
-			return r;
-		}
-	}
-	return db_commit(db, err);
-}
-
 static int check_count(struct leases *leases, const struct peer *peer, struct error *err)
 {
 	uint64_t count = tally_get(&leases->tally, peer->identity.uid);
@@ -112,17 +83,8 @@ static int check_count(struct leases *leases, const struct peer *peer, struct er
 	return 0;
 }
 
-/* Takes back what a grant has made so far. */
-static void undo(struct lease_grant *grant)
-{
-	struct lease *lease = STEAL(grant->lease);
-
-	janitor_remove_lease(lease->leases->janitor, lease->row.id, lease->row.uid, lease->row.gid);
-	lease_free(lease);
-}
-
-/* All but the row. */
-static int make(struct leases *leases, struct lease_grant *grant)
+int leases_grant(
+	struct leases *leases, struct lease_grant *grant, struct lease **ret, struct error *err)
 {
 	struct db_lease row = {
 		.uid = grant->peer->identity.uid,
@@ -130,6 +92,7 @@ static int make(struct leases *leases, struct lease_grant *grant)
 		.owner = grant->owner,
 		.created = clock_unix_ms(),
 	};
+	struct lease *lease;
 	int r;
 
 	snprintf(row.hash, sizeof(row.hash), "%s", grant->hash);
@@ -137,21 +100,62 @@ static int make(struct leases *leases, struct lease_grant *grant)
 	snprintf(row.request_digest, sizeof(row.request_digest), "%s", grant->request_digest);
 	snprintf(row.label, sizeof(row.label), "%s", grant->spec->label);
 	snprintf(row.boot_id, sizeof(row.boot_id), "%s", leases->core->boot_id);
-	r = check_count(leases, grant->peer, &grant->err);
+	r = check_count(leases, grant->peer, err);
 	if (r == 0)
-		r = fill_holder(&row, grant, &grant->err);
+		r = fill_holder(&row, grant, err);
 	if (r == 0)
-		r = fold(make_directory(leases, &row, grant, &grant->err));
+		r = fold(make_directory(leases, &row, grant, err));
 	if (r)
 		return r;
-	grant->lease = lease_new(leases, &row);
-	r = lease_watch_holder(grant->lease, &grant->err);
-	if (r)
-		undo(grant);
+	lease = lease_new(leases, &row);
+	r = lease_watch_holder(lease, err);
+	if (r) {
+		lease_free(lease);
+		janitor_remove_lease(leases->janitor, row.id, row.uid, row.gid);
+		return r;
+	}
+	memcpy(grant->lease_id, row.id, sizeof(grant->lease_id));
+	*ret = lease;
+	return 0;
+}
+
+/* ---- rows */
+
+static int add_row(struct leases *leases, const struct lease_grant *grant, struct error *err)
+{
+	struct lease *lease = leases_find(leases, grant->lease_id);
+	struct db *db = leases->core->db;
+	int r;
+
+	if (!lease)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"what was to hold the lease ended before the lease was whole");
+	r = fold(db_use_environment(db, grant->hash, grant->owner, grant->components,
+		grant->component_count, grant->layer_ids, grant->layer_count, lease->row.created,
+		err));
+	if (r == 0)
+		r = fold(db_add_lease(db, &lease->row, grant->layer_ids, grant->layer_count, err));
 	return r;
 }
 
-/* Each in a transaction of its own. */
+/* In one transaction: all or none. */
+static int add_rows(struct leases *leases, const struct list *grants, struct error *err)
+{
+	int r;
+
+	r = db_begin(leases->core->db, err);
+	if (r)
+		return r;
+	list_for_each (link, grants) {
+		r = add_row(leases, container_of(link, struct lease_grant, link), err);
+		if (r) {
+			db_rollback(leases->core->db);
+			return r;
+		}
+	}
+	return db_commit(leases->core->db, err);
+}
+
 static void add_one_by_one(struct leases *leases, struct list *grants)
 {
 	struct list untried, alone, *link;
@@ -163,22 +167,9 @@ static void add_one_by_one(struct leases *leases, struct list *grants)
 		struct lease_grant *grant = container_of(link, struct lease_grant, link);
 
 		list_add(&alone, link);
-		if (grant->lease)
-			grant->r = add_rows(leases->core->db, &alone, &grant->err);
-		if (grant->lease && grant->r)
-			undo(grant);
+		add_rows(leases, &alone, &grant->err);
 		list_take_all(grants, &alone);
 	}
-}
-
-static void tell(struct lease_grant *grant)
-{
-	struct lease *lease = STEAL(grant->lease);
-
-	if (lease)
-		log_debug("lease-granted", "id=%s uid=%d hash=%.16s label='%s'", lease->row.id,
-			(int)lease->row.uid, lease->row.hash, LOG_TEXT(lease->row.label));
-	grant->done(grant, lease, grant->r ? &grant->err : NULL);
 }
 
 static void on_soon(struct timer *timer)
@@ -188,36 +179,34 @@ static void on_soon(struct timer *timer)
 	struct list grants, *link;
 
 	list_init(&grants);
-	list_take_all(&grants, &leases->wanted);
-	list_for_each (one, &grants) {
-		struct lease_grant *grant = container_of(one, struct lease_grant, link);
-
-		grant->r = make(leases, grant);
-	}
-	if (add_rows(leases->core->db, &grants, &err))
+	list_take_all(&grants, &leases->recorded);
+	if (add_rows(leases, &grants, &err))
 		add_one_by_one(leases, &grants);
-	/* Whoever is told may take back others. */
-	while ((link = list_pop(&grants)))
-		tell(container_of(link, struct lease_grant, link));
+	/* Whoever is told may end others' waiting. */
+	while ((link = list_pop(&grants))) {
+		struct lease_grant *grant = container_of(link, struct lease_grant, link);
+
+		log_debug("lease-recorded", "id=%s uid=%d hash=%.16s label='%s' reason=%s",
+			grant->lease_id, (int)grant->peer->identity.uid, grant->hash,
+			LOG_TEXT(grant->spec->label), grant->err.r ? grant->err.reason : "-");
+		grant->done(grant, grant->err.r ? &grant->err : NULL);
+	}
 }
 
-void leases_grant(struct leases *leases, struct lease_grant *grant)
+void leases_record(struct leases *leases, struct lease_grant *grant)
 {
-	grant->lease = NULL;
-	grant->r = 0;
-	list_add(&leases->wanted, &grant->link);
+	grant->err = (struct error){ 0 };
+	list_add(&leases->recorded, &grant->link);
 	timer_set(leases->core->watch, &leases->soon, 0);
 }
 
-void leases_ungrant(struct lease_grant *grant)
+void leases_unrecord(struct lease_grant *grant)
 {
 	list_remove(&grant->link);
-	if (grant->lease)
-		lease_release(STEAL(grant->lease), LEASE_FAILED);
 }
 
 void leases_init_grants(struct leases *leases)
 {
-	list_init(&leases->wanted);
+	list_init(&leases->recorded);
 	leases->soon.fired = on_soon;
 }

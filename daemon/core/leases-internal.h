@@ -27,8 +27,8 @@ struct leases {
 	struct map map; /* of lease.node, by id */
 	struct map holders; /* of holder.node */
 	struct tally tally; /* leases of each uid */
-	struct list wanted; /* of lease_grant.link */
-	struct timer soon; /* set while something is wanted */
+	struct list recorded; /* of lease_grant.link */
+	struct timer soon; /* set while something is to be recorded */
 };
 
 /* A lease in memory; and without it. Row and directory are the caller's. */

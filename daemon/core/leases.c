@@ -319,7 +319,7 @@ struct leases *leases_free(struct leases *leases)
 {
 	if (!leases)
 		return NULL;
-	assert(list_is_empty(&leases->wanted));
+	assert(list_is_empty(&leases->recorded));
 	timer_clear(&leases->soon);
 	list_for_each_safe (link, &leases->all)
 		lease_free(container_of(link, struct lease, link));

@@ -17,13 +17,8 @@ struct leases *leases_free(struct leases *leases); /* rows and directories stay 
  * whose holder is gone. */
 int leases_load(struct leases *leases, struct error *err);
 
-/* A new lease, asked for. All that it points to is borrowed until it is told. */
+/* A lease that is being made. All that it points to is borrowed until done(). */
 struct lease_grant {
-	struct list link; /* private to leases.c, as is all up to `spec` */
-	struct lease *lease; /* once it is made */
-	struct error err;
-	int r;
-
 	const struct spec *spec;
 	const struct peer *peer;
 	const char *hash; /* of the environment */
@@ -33,17 +28,24 @@ struct lease_grant {
 	const char *const *layer_ids; /* one for each archive, then for each file */
 	size_t layer_count;
 	const char *request_digest;
-	/* @lease has its directory, its row, and a holder that is watched; private copies
-	 * come later, by whoever asked. NULL and @err: nothing is left. */
-	void (*done)(struct lease_grant *grant, struct lease *lease, const struct error *err);
+	/* leases_record() has ended. @err NULL: the lease is there to stay. */
+	void (*done)(struct lease_grant *grant, const struct error *err);
+
+	char lease_id[LEASE_ID_LENGTH + 1]; /* from leases_grant() */
+	struct list link; /* leases.recorded */
+	struct error err; /* private to leases-grant.c */
 };
 
-/* Never at once: done() is called when the loop is through with what else it has to do,
- * and all that was asked for by then goes into one transaction. */
-void leases_grant(struct leases *leases, struct lease_grant *grant);
-/* Nobody waits for it any more; done() is not called. Also for one that is over, or was
- * never asked for. */
-void leases_ungrant(struct lease_grant *grant);
+/* Makes the directory, watches the holder. On failure nothing is left. Private copies
+ * come next, by whoever asked, and then leases_record(). */
+int leases_grant(
+	struct leases *leases, struct lease_grant *grant, struct lease **ret, struct error *err);
+/* Makes the row, once all is in the directory: whatever has no row when the daemon dies
+ * goes. Never at once: when the loop is through with what else it has to do, all that is to
+ * be recorded by then goes into one transaction. Fails if the lease has ended meanwhile. */
+void leases_record(struct leases *leases, struct lease_grant *grant);
+/* Nobody waits for it any more; done() is not called. */
+void leases_unrecord(struct lease_grant *grant);
 
 /* NULL: no such lease (any more). */
 struct lease *leases_find(struct leases *leases, const char *id);
