@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -23,6 +24,9 @@
 
 /* The index writes a few pages for each layer that it condemns. */
 #define RESERVE_BYTES (4 << 20)
+
+#define LOCK_PATIENCE_MS 2000
+#define LOCK_PAUSE_MS 10
 
 static int check_state_directory(int fd, const char *path, struct error *err)
 {
@@ -81,21 +85,35 @@ static int fail_locked(const struct tree *tree, struct error *err)
 	return TREE_E_LOCKED;
 }
 
+/* A worker that is just being started has all that the daemon has, until it becomes
+ * another program: also when that daemon was killed meanwhile. */
+static int wait_for_lock(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+	int tries = LOCK_PATIENCE_MS / LOCK_PAUSE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || tries-- == 0)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int take_lock(struct tree *tree, struct error *err)
 {
 	char text[16];
-	int length;
+	int length, r;
 
 	tree->lock = openat(tree->state, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (tree->lock < 0)
 		return fail_errno(
 			err, -errno, "INTERNAL_ERROR", "cannot open '%s/lock'", tree->path);
-	if (flock(tree->lock, LOCK_EX | LOCK_NB)) {
-		if (errno == EWOULDBLOCK)
-			return fail_locked(tree, err);
-		return fail_errno(
-			err, -errno, "INTERNAL_ERROR", "cannot lock '%s/lock'", tree->path);
-	}
+	r = wait_for_lock(tree->lock);
+	if (r == -EWOULDBLOCK)
+		return fail_locked(tree, err);
+	if (r)
+		return fail_errno(err, r, "INTERNAL_ERROR", "cannot lock '%s/lock'", tree->path);
 	/* For fail_locked() of others; a full disk must not keep us from starting. */
 	length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (pwrite(tree->lock, text, (size_t)length, 0) == length)

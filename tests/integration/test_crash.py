@@ -12,6 +12,7 @@ import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import zipfile
 
 import grpc
@@ -169,6 +170,26 @@ def test_a_worker_outlives_the_daemon(host, client, big, least):
     host.expect_tidy(client)
     expect_whole(response, big)
     undo(host, client, before)
+
+
+def test_a_daemon_waits_for_what_is_left_of_the_last_one(host):
+    """A worker that is just being started has the lock of the state directory for a moment,
+    also when the daemon that starts it is dead."""
+    host.kill()
+    with open(host.state / 'lock', encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(host.log, 'a', encoding='utf-8') as log:
+            host.process = subprocess.Popen(host.command(), stderr=log)
+        files, path = pathlib.Path(f'/proc/{host.pid}/fd'), os.path.realpath(lock.name)
+
+        def has_opened():
+            with contextlib.suppress(FileNotFoundError):
+                return any(os.path.realpath(file) == path for file in files.iterdir())
+        wait_for(lambda: has_opened() or host.process.poll() is not None, 'the lock to be opened')
+    wait_for(lambda: host.process.poll() is not None or
+             host.log.read_text().count('>listening ') == 2, 'the daemon to listen')
+    assert host.process.poll() is None
+    host.expect_tidy()
 
 
 # ---- workers die
