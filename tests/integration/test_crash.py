@@ -19,7 +19,7 @@ import grpc
 import pyenvd_pb2 as pb
 import pytest
 from archives import make_zip
-from host import archive, failure_of, state_of, wait_for
+from host import archive, failure_of, state_of, ttl, wait_for
 
 FILES = 2000
 SIZE = 30_000
@@ -170,6 +170,31 @@ def test_a_worker_outlives_the_daemon(host, client, big, least):
     host.expect_tidy(client)
     expect_whole(response, big)
     undo(host, client, before)
+
+
+@pytest.mark.parametrize('least', [0, 1])
+def test_a_request_is_repeated_after_the_daemon_died_while_it_copied(host, client, big, least):
+    """What was copied before is not taken for all of it."""
+    kept = client.create([archive(big, 'a')])
+    before = host.snapshot()
+    for i in range(TRIES):
+        wanted = {'archives': [archive(big, 'a', private_copy=True)], 'holder': ttl(),
+                  'request_id': f'{i}'}
+        creating = begin(client, **wanted)
+        with stopped(host, copying(host, {kept.lease_id}, least), creating.done) as pids:
+            if pids:
+                host.kill()
+        if pids:
+            break
+        client.release(creating.result().lease_id)
+        wait_for(lambda: host.snapshot() == before, 'the create to be undone')
+    else:
+        raise AssertionError('the worker was never caught')
+    assert creating.result().code == grpc.StatusCode.UNAVAILABLE
+    host.start()
+    assert [lease.lease_id for lease in client.leases()] == [kept.lease_id]
+    expect_whole(client.create(**wanted), big)
+    host.expect_tidy(client)
 
 
 def test_a_daemon_waits_for_what_is_left_of_the_last_one(host):
