@@ -12,14 +12,16 @@ import pathlib
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
+import threading
 import zipfile
 
 import grpc
 import pyenvd_pb2 as pb
 import pytest
-from archives import make_zip
-from host import archive, failure_of, state_of, ttl, wait_for
+from archives import make_sample, make_zip
+from host import Host, archive, failure_of, state_of, ttl, wait_for
 
 FILES = 2000
 SIZE = 30_000
@@ -400,3 +402,117 @@ def test_a_worker_is_killed_while_it_removes_a_lease(host, client, big, how):
     finish_removal(host, client, path, how)
     expect_whole(kept, big)
     host.expect_tidy(client)
+
+
+# ---- the daemon dies, again and again
+
+class Player(threading.Thread):
+    """A client that does this and that until the daemon is gone, and knows what it was told."""
+
+    def __init__(self, game, client, seed):
+        super().__init__()
+        self.game, self.client, self.random = game, client, random.Random(seed)
+        self.kept, self.released = {}, set()  # lease id: (response, source)
+        self.asked = {}  # request id: (source, the fields of a create without an answer)
+        self.unsure = set()  # lease ids whose release was not answered
+        self.failure = None
+
+    def run(self):
+        try:
+            while True:
+                self.random.choice([self.create, self.create, self.release, self.collect])()
+                self.game.count()
+        except grpc.RpcError as error:
+            self.failure = failure_of(error)
+
+    def create(self):
+        source = self.random.choice(self.game.sources)
+        fields = {'archives': [archive(source, 'a', self.random.random() < 0.2)],
+                  'request_id': f'{self.random.getrandbits(64):x}',
+                  'holder': self.random.choice([None, ttl()])}
+        self.asked[fields['request_id']] = source, fields
+        response = self.client.create(**fields)
+        del self.asked[fields['request_id']]
+        self.kept[response.lease_id] = response, source
+
+    def release(self):
+        if not self.kept:
+            return
+        lease = self.random.choice(sorted(self.kept))
+        del self.kept[lease]
+        self.unsure.add(lease)
+        assert self.client.release(lease)
+        self.unsure.remove(lease)
+        self.released.add(lease)
+
+    def collect(self):
+        self.client.collect()
+
+
+class Game:
+    """Counts the answers that all players got, and says when it is enough."""
+
+    def __init__(self, sources, enough):
+        self.sources, self.enough = sources, enough
+        self.lock, self.answers, self.is_enough = threading.Lock(), 0, threading.Event()
+
+    def count(self):
+        with self.lock:
+            self.answers += 1
+            if self.answers >= self.enough:
+                self.is_enough.set()
+
+
+def expect_sound_index(host):
+    index = sqlite3.connect(f'file:{host.state}/index.db?mode=ro', uri=True)
+    with contextlib.closing(index):
+        assert index.execute('PRAGMA integrity_check').fetchall() == [('ok',)]
+        assert not index.execute('PRAGMA foreign_key_check').fetchall()
+
+
+def play(host, client, rules, sources):
+    """One round: some players, a kill, a start; what they were told holds."""
+    game = Game(sources, rules.randrange(1, 60))
+    players = [Player(game, host.connect(), rules.getrandbits(32)) for _ in range(4)]
+    for player in players:
+        player.start()
+    assert game.is_enough.wait(120)
+    host.kill()
+    for player in players:
+        player.join()
+        assert player.failure and player.failure.code == grpc.StatusCode.UNAVAILABLE
+    host.start()
+    expect_sound_index(host)
+    expected = set()
+    for player in players:
+        # A call that got no answer is repeated.
+        for source, fields in player.asked.values():
+            response = client.create(**fields)
+            player.kept[response.lease_id] = response, source
+        expected |= set(player.kept)
+    listed = {lease.lease_id for lease in client.leases()}
+    unsure = set().union(*(player.unsure for player in players))
+    assert expected <= listed <= expected | unsure
+    for player in players:
+        assert not player.released & listed
+        for response, source in player.kept.values():
+            expect_whole(response, source)
+    host.expect_tidy(client)
+    wait_for(lambda: all(layer.state == pb.LAYER_STATE_READY for layer in client.layers()),
+             'what is half made to go')
+    assert not client.status().leftovers
+
+
+def test_a_daemon_that_is_killed_again_and_again_keeps_its_word():
+    rules = random.Random(20261121)
+    with Host() as host:
+        before = host.snapshot()
+        sources = [make_sample(host.sources / f'{i}.zip', files=10 << i, salt=f'{i}')
+                   for i in range(6)]
+        client = host.connect()
+        for _ in range(12):
+            play(host, client, rules, sources)
+            undo(host, client, before)
+            for other in host.clients[1:]:
+                other.close()
+            del host.clients[1:]
