@@ -4,6 +4,10 @@
  * that a burst of releases becomes few processes, and somebody's huge directory
  * holds up nobody but its owner.
  *
+ * A worker of the last daemon may still live, and hold the lock of the layer that it was
+ * making: whoever removes that waits for it, be it for ever. So old layers have batches of
+ * their own, and nobody waits for these, not even the end of the daemon.
+ *
  * Whether something is gone is not taken from the worker's words but looked up.
  */
 #include "daemon/core/janitor.h"
@@ -18,7 +22,7 @@
 struct item {
 	struct list link; /* janitor.waiting, batch.items or janitor.leftovers */
 	char *name, *why; /* owned */
-	bool is_layer;
+	bool is_layer, is_old;
 	uid_t uid;
 	gid_t gid;
 	struct janitor_waiter *waiter; /* borrowed; NULL: nobody */
@@ -28,7 +32,7 @@ struct batch {
 	struct list link; /* janitor.batches */
 	struct janitor *janitor;
 	struct list items; /* of item.link */
-	bool is_layer;
+	bool is_layer, is_old;
 	struct identity owner;
 	const char **names; /* owned; the names are the items' */
 	struct job job;
@@ -40,6 +44,7 @@ struct janitor {
 	struct list leftovers; /* of item.link */
 	struct list batches; /* of batch.link */
 	struct timer soon;
+	bool is_recovering; /* what comes is old */
 	const char **texts; /* owned; of leftovers */
 };
 
@@ -61,7 +66,7 @@ static void batch_free(struct batch *batch)
 
 static bool belongs(const struct batch *batch, const struct item *item)
 {
-	return batch->is_layer == item->is_layer &&
+	return batch->is_layer == item->is_layer && batch->is_old == item->is_old &&
 		(item->is_layer || batch->owner.uid == item->uid);
 }
 
@@ -78,6 +83,14 @@ static int parent_fd(const struct janitor *janitor, bool is_layer)
 	return is_layer ? tree_layers_fd(janitor->core->tree) : tree_leases_fd(janitor->core->tree);
 }
 
+static void keep_leftover(struct janitor *janitor, struct item *item, const char *why)
+{
+	free(item->why);
+	item->why = text_format("%s/%s/%s: %s", tree_path(janitor->core->tree),
+		item->is_layer ? "layers" : "leases", item->name, why);
+	list_add(&janitor->leftovers, &item->link);
+}
+
 /* The directory is gone, or stays behind until the next try. */
 static void settle(struct janitor *janitor, struct item *item, const char *why)
 {
@@ -86,10 +99,7 @@ static void settle(struct janitor *janitor, struct item *item, const char *why)
 
 	if (fstatat(parent_fd(janitor, item->is_layer), item->name, &st, AT_SYMLINK_NOFOLLOW) ==
 		0) {
-		free(item->why);
-		item->why = text_format("%s/%s/%s: %s", tree_path(janitor->core->tree),
-			item->is_layer ? "layers" : "leases", item->name, why);
-		list_add(&janitor->leftovers, &item->link);
+		keep_leftover(janitor, item, why);
 	} else {
 		if (item->is_layer)
 			db_delete_layer(janitor->core->db, item->name, NULL);
@@ -126,6 +136,7 @@ static struct batch *gather(struct janitor *janitor, const struct item *first)
 
 	batch->janitor = janitor;
 	batch->is_layer = first->is_layer;
+	batch->is_old = first->is_old;
 	batch->owner = (struct identity){ .uid = first->uid, .gid = first->gid };
 	batch->names = new0_array(const char *, limit);
 	list_init(&batch->items);
@@ -223,6 +234,7 @@ void janitor_remove_layer(struct janitor *janitor, const char *id, struct janito
 
 	item->name = text_copy(id);
 	item->is_layer = true;
+	item->is_old = janitor->is_recovering;
 	item->waiter = waiter;
 	add(janitor, item);
 }
@@ -235,6 +247,29 @@ void janitor_remove_lease(struct janitor *janitor, const char *id, uid_t uid, gi
 	item->uid = uid;
 	item->gid = gid;
 	add(janitor, item);
+}
+
+void janitor_recover(struct janitor *janitor, bool is_recovering)
+{
+	janitor->is_recovering = is_recovering;
+}
+
+void janitor_stop(struct janitor *janitor)
+{
+	list_for_each (link, &janitor->batches) {
+		struct batch *batch = container_of(link, struct batch, link);
+
+		if (batch->is_old)
+			pool_cancel(janitor->core->pool, &batch->job);
+	}
+	list_for_each_safe (link, &janitor->waiting) {
+		struct item *item = container_of(link, struct item, link);
+
+		if (!item->is_old)
+			continue;
+		list_remove(link);
+		keep_leftover(janitor, item, "left for the next start");
+	}
 }
 
 void janitor_retry(struct janitor *janitor)

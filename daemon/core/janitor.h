@@ -21,6 +21,11 @@ void janitor_remove_layer(struct janitor *janitor, const char *id, struct janito
 /* A lease that has no row any more. */
 void janitor_remove_lease(struct janitor *janitor, const char *id, uid_t uid, gid_t gid);
 
+/* While @is_recovering, layers to be removed are old: their worker may still live. */
+void janitor_recover(struct janitor *janitor, bool is_recovering);
+/* Leaves old layers to the next start: they could take for ever. */
+void janitor_stop(struct janitor *janitor);
+
 /* Tries again what failed before. */
 void janitor_retry(struct janitor *janitor);
 /* Nothing is waiting or being removed. */

@@ -70,6 +70,7 @@ void manager_drain(struct manager *manager)
 {
 	manager->is_draining = true;
 	upkeep_stop(manager->upkeep);
+	janitor_stop(manager->janitor);
 }
 
 bool manager_is_idle(const struct manager *manager)

@@ -172,10 +172,12 @@ int recover(struct core *core, struct layers *layers, struct janitor *janitor, s
 		return r;
 	is_new_boot = !text_equal(before, core->boot_id);
 	r = check_leases(core, janitor, is_new_boot, err);
+	janitor_recover(janitor, true);
 	if (r == 0)
 		r = check_rows(core, layers, is_new_boot, err);
 	if (r == 0)
 		r = check_layer_directories(core, janitor, err);
+	janitor_recover(janitor, false);
 	if (r == 0 && is_new_boot)
 		r = db_put_setting(core->db, "boot_id", core->boot_id, err);
 	return r;

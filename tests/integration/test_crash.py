@@ -161,6 +161,15 @@ def test_a_worker_outlives_the_daemon(host, client, big, least):
                 states = {it.layer_id: it.state for it in client.layers()}
                 assert states == {old: pb.LAYER_STATE_DELETING,
                                   response.layers[0].layer_id: pb.LAYER_STATE_READY}
+                # Nobody waits for the old one: who else fails, what else goes, the end.
+                broken = host.sources / 'broken.zip'
+                broken.write_bytes(big.read_bytes()[:-1000])
+                assert client.fail_to_create([archive(broken, 'b')]).reason == 'ARCHIVE_CORRUPT'
+                spare = client.create([archive(make_sample(host.sources / 'c.zip'), 'c')])
+                client.release(spare.lease_id)
+                client.collect()
+                wait_for(lambda: len(client.layers()) == 2, 'the idle layer to go')
+                host.restart()
                 break
         creating.result()
         undo(host, client, before)
