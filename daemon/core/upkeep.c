@@ -3,11 +3,11 @@
  * A few seconds later one syncfs() makes all of them durable, and those published
  * before it began are marked.
  *
- * The index's log is written back by a worker, at most once a second. Under load that
- * never catches up with all that is written meanwhile, and a log that was not written
- * back to its end is not begun anew: so when it has become long, what little is left is
- * written back here. That waits for the disk, for some milliseconds in ten thousand
- * creates.
+ * The index's log is written back by a worker, every few seconds at most: while it waits
+ * for the disk, whoever makes directories there may wait as well. Under load that never
+ * catches up with all that is written meanwhile, and a log that was not written back to its
+ * end is not begun anew: so when it has become long, what little is left is written back
+ * here. That waits for the disk, for some milliseconds in ten thousand creates.
  *
  * Above the limit, idle layers go until a tenth of it is free again, so that not
  * every create has to collect.
@@ -21,7 +21,7 @@
 
 #define SYNC_AFTER_MS 5000
 #define CHECKPOINT_PAGES 1000
-#define CHECKPOINT_EVERY_MS 1000
+#define CHECKPOINT_EVERY_MS 5000
 #define TOO_MANY_PAGES 16384
 #define DAY_MS (24 * 3600 * INT64_C(1000))
 #define KEPT_DAYS 60
