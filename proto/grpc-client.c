@@ -164,14 +164,6 @@ static void on_closed(struct http2_stream *stream, bool is_complete, enum http2_
 	free(call);
 }
 
-static void on_output(struct http2 *http2, void *data)
-{
-	struct grpc *grpc = data;
-
-	if (grpc->config.on_output)
-		grpc->config.on_output(grpc, grpc->config.data);
-}
-
 const struct http2_handler grpc_client_handler = {
 	.on_field = on_field,
 	.on_fields = on_fields,
@@ -179,7 +171,7 @@ const struct http2_handler grpc_client_handler = {
 	.on_end = on_end,
 	.on_drained = on_drained,
 	.on_closed = on_closed,
-	.on_output = on_output,
+	.on_output = grpc_tell_output,
 };
 
 struct grpc_call *grpc_call_begin(struct grpc *grpc, const char *path, uint64_t timeout_us,

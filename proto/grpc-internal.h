@@ -23,6 +23,8 @@ static inline struct grpc_call *grpc_call_of(struct http2_stream *stream)
 
 extern const struct http2_handler grpc_server_handler, grpc_client_handler;
 
+/* http2_handler.on_output of both. */
+void grpc_tell_output(struct http2 *http2, void *data);
 /* Ends a call that is not worth going on with, whichever end we are. */
 void grpc_call_refuse(struct grpc_call *call, enum grpc_code code, const char *message);
 /* Sends the headers of the answer, once. */

@@ -192,14 +192,6 @@ static void on_closed(struct http2_stream *stream, bool is_delivered, enum http2
 	free(call);
 }
 
-static void on_output(struct http2 *http2, void *data)
-{
-	struct grpc *grpc = data;
-
-	if (grpc->config.on_output)
-		grpc->config.on_output(grpc, grpc->config.data);
-}
-
 const struct http2_handler grpc_server_handler = {
 	.on_begin = on_begin,
 	.on_field = on_field,
@@ -208,7 +200,7 @@ const struct http2_handler grpc_server_handler = {
 	.on_end = on_end,
 	.on_drained = on_drained,
 	.on_closed = on_closed,
-	.on_output = on_output,
+	.on_output = grpc_tell_output,
 };
 
 /* --- answers --- */

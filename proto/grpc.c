@@ -65,6 +65,14 @@ int grpc_receive(struct grpc *grpc, const uint8_t *data, size_t size, struct err
 	return r;
 }
 
+void grpc_tell_output(struct http2 *http2, void *data)
+{
+	struct grpc *grpc = data;
+
+	if (grpc->config.on_output)
+		grpc->config.on_output(grpc, grpc->config.data);
+}
+
 size_t grpc_pull(struct grpc *grpc, const uint8_t **ret)
 {
 	return http2_pull(grpc->http2, ret);
