@@ -153,7 +153,7 @@ static void add_entry(struct writing *writing, struct archive_entry *entry)
 	const char *name = archive_entry_pathname(entry);
 
 	if (S_ISDIR(archive_entry_mode(entry))) {
-		if (mkdirat(writing->dir, name, 0755))
+		if (mkdirat(writing->dir, name, 0755) && !text_equal(name, "./"))
 			err(1, "%s", name);
 		return;
 	}
