@@ -363,22 +363,6 @@ static void note_failure(struct extraction *extraction, const struct error *err)
 	atomic_store(&extraction->has_failed, true);
 }
 
-static void *work(void *data)
-{
-	struct hand *hand = data;
-	struct extraction *extraction = hand->extraction;
-	size_t i;
-
-	while (!atomic_load(&extraction->has_failed)) {
-		i = atomic_fetch_add(&extraction->next, 1);
-		if (i >= extraction->count)
-			break;
-		if (extract_member(hand, &extraction->members[i]))
-			note_failure(extraction, &hand->err);
-	}
-	return NULL;
-}
-
 static void hand_init(struct hand *hand, struct extraction *extraction, zip_t *zip)
 {
 	*hand = (struct hand){
@@ -393,46 +377,57 @@ static void hand_init(struct hand *hand, struct extraction *extraction, zip_t *z
 
 static void hand_deinit(struct hand *hand)
 {
-	zip_discard(hand->zip);
+	if (hand->zip)
+		zip_discard(hand->zip);
 	inflate_free(hand->inflate);
 	sha256_free(hand->sha256);
 	free(hand->packed);
 	free(hand->whole);
 }
 
-/* Opens more handles before any thread starts: then nothing can fail in between. */
-static int run(struct extraction *extraction, zip_t *first, struct error *err)
+static void *work(void *data)
 {
-	const struct archive_input *input = extraction->input;
+	struct hand *hand = data;
+	struct extraction *extraction = hand->extraction;
+	size_t i;
+
+	/* Reading the directory takes a while, so each thread does it by itself. */
+	if (!hand->zip && open_zip(extraction->input->source, &hand->zip, &hand->err))
+		note_failure(extraction, &hand->err);
+	while (!atomic_load(&extraction->has_failed)) {
+		i = atomic_fetch_add(&extraction->next, 1);
+		if (i >= extraction->count)
+			break;
+		if (extract_member(hand, &extraction->members[i]))
+			note_failure(extraction, &hand->err);
+	}
+	return NULL;
+}
+
+static int run(struct extraction *extraction, zip_t *zip, struct error *err)
+{
 	struct hand hands[MAX_THREADS];
 	pthread_t threads[MAX_THREADS];
-	size_t wanted = input->threads, n, i, started = 0;
-	zip_t *zip;
-	int r = 0;
+	size_t wanted = extraction->input->threads, n, i;
 
 	wanted = wanted > MAX_THREADS ? MAX_THREADS : wanted;
 	wanted = wanted > extraction->count ? extraction->count : wanted;
-	hand_init(&hands[0], extraction, first);
-	for (n = 1; n < wanted && r == 0; n++) {
-		r = open_zip(input->source, &zip, err);
-		if (r)
+	hand_init(&hands[0], extraction, zip);
+	for (n = 1; n < wanted; n++) {
+		hand_init(&hands[n], extraction, NULL);
+		if (pthread_create(&threads[n], NULL, work, &hands[n])) {
+			hand_deinit(&hands[n]);
 			break;
-		hand_init(&hands[n], extraction, zip);
+		}
 	}
-	for (i = 1; i < n && r == 0; i++, started++)
-		if (pthread_create(&threads[started], NULL, work, &hands[i]))
-			break;
-	if (r == 0)
-		work(&hands[0]);
-	for (i = 0; i < started; i++)
+	work(&hands[0]);
+	for (i = 1; i < n; i++)
 		pthread_join(threads[i], NULL);
 	for (i = 0; i < n; i++)
 		hand_deinit(&hands[i]);
-	if (r == 0 && extraction->err.r) {
+	if (extraction->err.r)
 		*err = extraction->err;
-		r = err->r;
-	}
-	return r;
+	return extraction->err.r;
 }
 
 int zip_extract(const struct archive_input *input, struct error *err)

@@ -258,6 +258,7 @@ int main(int argc, char **argv)
 	uint64_t started = clock_now_us();
 	double seconds = 0;
 
+	setenv("TZ", ":/etc/localtime", 0); /* as the worker has it */
 	threads = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	threads = threads > MAX_THREADS ? MAX_THREADS : threads;
 	if (argc == 3 && text_equal(argv[1], "inflate"))
