@@ -54,6 +54,8 @@ struct create_work {
 	int64_t started;
 };
 
+/* TOO_MANY: the user has as many in flight as may be. */
+int creates_check_count(const struct creates *creates, const struct peer *peer, struct error *err);
 /* Of the layer of the @i-th input. */
 const char *create_work_layer_id(const struct create_work *work, size_t i);
 /* Fills the result with the layers and the dependency hash. */

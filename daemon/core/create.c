@@ -247,13 +247,24 @@ static void on_interpreter(struct interpreter *interpreter, const struct error *
 		step_and_resume(work);
 }
 
+/* When the last input was found: what came then was waiting for its layer. */
+static uint64_t resolved_us(const struct create_work *work)
+{
+	uint64_t us = 0;
+	size_t i;
+
+	for (i = 0; i < work->input_count; i++)
+		us = work->inputs[i].joined_us > us ? work->inputs[i].joined_us : us;
+	return us ? us : clock_now_us();
+}
+
 static int find_interpreter(struct create_work *work, struct error *err)
 {
 	const struct spec *spec = work->create->spec;
 	_cleanup_free_ char *directory = NULL;
 	int r;
 
-	work->resolved_us = clock_now_us();
+	work->resolved_us = resolved_us(work);
 	work->create->result.resolve_us = work->resolved_us - work->began_us;
 	work->state = CREATE_GRANT;
 	if (work->interpreter.archive) {
@@ -429,21 +440,6 @@ static void on_tick(struct timer *timer)
 	}
 }
 
-static int check_count(struct creates *creates, const struct peer *peer, struct error *err)
-{
-	uint32_t count = 0, limit = creates->core->config.max_creates;
-
-	list_for_each (link, &creates->list) {
-		const struct create *other = container_of(link, struct create_work, link)->create;
-
-		count += other && other->peer->identity.uid == peer->identity.uid;
-	}
-	if (limit && count >= limit)
-		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %u creates in flight already",
-			(int)peer->identity.uid, count);
-	return 0;
-}
-
 static struct create_work *work_new(struct creates *creates, struct create *create)
 {
 	struct create_work *work = new0(struct create_work);
@@ -471,7 +467,7 @@ int create_begin(struct creates *creates, struct create *create, struct error *e
 	create->creates = creates;
 	create->work = NULL;
 	create->result = (struct create_result){ 0 };
-	r = check_count(creates, create->peer, err);
+	r = creates_check_count(creates, create->peer, err);
 	if (r) {
 		creates->core->counters.create_failures++;
 		return r;

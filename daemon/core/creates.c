@@ -1,5 +1,6 @@
 /* All creates that are under way. */
 #include <assert.h>
+#include <errno.h>
 #include "daemon/core/create-work.h"
 
 void creates_visit(struct creates *creates,
@@ -16,6 +17,21 @@ void creates_visit(struct creates *creates,
 		info.uid = work->create->peer->identity.uid;
 		visit(&info, data);
 	}
+}
+
+int creates_check_count(const struct creates *creates, const struct peer *peer, struct error *err)
+{
+	uint32_t count = 0, limit = creates->core->config.max_creates;
+
+	list_for_each (link, &creates->list) {
+		const struct create *other = container_of(link, struct create_work, link)->create;
+
+		count += other && other->peer->identity.uid == peer->identity.uid;
+	}
+	if (limit && count >= limit)
+		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %u creates in flight already",
+			(int)peer->identity.uid, count);
+	return 0;
 }
 
 size_t creates_count(const struct creates *creates)

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include "base/clock.h"
 #include "daemon/core/hash.h"
 #include "daemon/core/spec.h"
 
@@ -73,6 +74,7 @@ static void on_layer(struct creation_waiter *waiter, const struct error *err)
 static int join(struct input *input, struct making *making, enum input_origin origin)
 {
 	input->has_waited = true;
+	input->joined_us = clock_now_us();
 	input->origin = origin;
 	input->making = making;
 	input->waiter.done = on_layer;

@@ -30,6 +30,7 @@ struct input {
 	enum input_origin origin;
 	bool is_directory; /* the source */
 	bool has_waited; /* for a worker, whatever for */
+	uint64_t joined_us; /* when it began to wait for its layer; 0: it was there */
 
 	struct locate locate;
 	/* private to input.c */

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 
 import grpc
@@ -214,6 +215,17 @@ def test_all_wait_for_the_same_work(host, client, big):
     assert len({response.lease_id for response in responses}) == 14
     assert client.status().counters.layers_made - made <= 2
     assert len(os.listdir(f'{responses[0].working_directory}/a')) == 31
+
+
+def test_where_the_time_went_is_told(host, big):
+    with Held(host, big) as held:
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() > began + 0.1, 'some time to go by')
+        held_us = (time.monotonic() - began) * 1e6
+    timings = held.call.result().timings
+    assert timings.prepare_us > held_us
+    assert timings.resolve_us + timings.prepare_us + timings.lease_us <= timings.total_us
+    assert timings.lease_us > 0
 
 
 def test_equal_content_at_two_places_is_made_once(host, client, big):
