@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/utf8.h"
 #include "daemon/worker/channel.h"
@@ -368,6 +369,7 @@ int main(void)
 	umask(0);
 	/* Said outright, or glibc looks for a new time zone at each of a zip's local times. */
 	setenv("TZ", ":/etc/localtime", 0);
+	tzset();
 	r = confine_limits(&err);
 	if (r == 0)
 		r = channel_receive(channel, &job, work.fds, &err);
