@@ -391,7 +391,8 @@ static void *work(void *data)
 	struct extraction *extraction = hand->extraction;
 	size_t i;
 
-	/* Reading the directory takes a while, so each thread does it by itself. */
+	/* Reading the directory takes a while, and so does forgetting it: each thread does
+	 * it by itself. */
 	if (!hand->zip && open_zip(extraction->input->source, &hand->zip, &hand->err))
 		note_failure(extraction, &hand->err);
 	while (!atomic_load(&extraction->has_failed)) {
@@ -401,6 +402,7 @@ static void *work(void *data)
 		if (extract_member(hand, &extraction->members[i]))
 			note_failure(extraction, &hand->err);
 	}
+	hand_deinit(hand);
 	return NULL;
 }
 
@@ -423,8 +425,6 @@ static int run(struct extraction *extraction, zip_t *zip, struct error *err)
 	work(&hands[0]);
 	for (i = 1; i < n; i++)
 		pthread_join(threads[i], NULL);
-	for (i = 0; i < n; i++)
-		hand_deinit(&hands[i]);
 	if (extraction->err.r)
 		*err = extraction->err;
 	return extraction->err.r;
