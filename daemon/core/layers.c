@@ -435,7 +435,11 @@ int layers_condemn(
 {
 	int r;
 
+	/* On a full disk even the row cannot be changed: then the reserve gives way, until
+	 * what is being removed has made room for it again. */
 	r = fold(db_condemn_layer(layers->core->db, id, err));
+	if (r == -ENOSPC && tree_spend_reserve(layers->core->tree))
+		r = fold(db_condemn_layer(layers->core->db, id, err));
 	if (r)
 		return r;
 	janitor_remove_layer(layers->janitor, id, waiter);

@@ -14,7 +14,6 @@
  */
 #include "daemon/core/upkeep.h"
 
-#include <errno.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/core/collect.h"
@@ -142,18 +141,6 @@ void upkeep_on_pages(struct upkeep *upkeep, int pages)
 		timer_set(upkeep->core->watch, &upkeep->checkpoint_timer, CHECKPOINT_EVERY_MS);
 }
 
-/* On a full disk even the row cannot be changed: then the reserve gives way, until what
- * is being removed has made room for it again. */
-static int condemn(struct upkeep *upkeep, const char *id, struct error *err)
-{
-	int r;
-
-	r = layers_condemn(upkeep->layers, id, NULL, err);
-	if (r == -ENOSPC && tree_spend_reserve(upkeep->core->tree))
-		r = layers_condemn(upkeep->layers, id, NULL, err);
-	return r;
-}
-
 int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_before, bool dry_run,
 	struct upkeep_collected *ret, struct error *err)
 {
@@ -172,7 +159,7 @@ int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_befor
 	ret->count = collect_choose(
 		&ret->layers, layers_pins(upkeep->layers), totals.layer_bytes, &limits);
 	for (i = 0; i < ret->count && !dry_run; i++) {
-		r = condemn(upkeep, ret->layers.rows[i].id, err);
+		r = layers_condemn(upkeep->layers, ret->layers.rows[i].id, NULL, err);
 		if (r)
 			return r;
 		core->counters.layers_collected++;

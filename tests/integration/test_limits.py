@@ -275,7 +275,7 @@ def noise(path, mebibytes, kind='tar'):
 
 
 @pytest.mark.parametrize('shape', ['tar', 'zip'])
-@pytest.mark.parametrize('reserve', ['16M'])
+@pytest.mark.parametrize('reserve', ['0', '16M'])
 def test_what_does_not_fit_is_refused_and_what_is_smaller_works(kind, shape, reserve):
     with SmallHost(kind, '--reserve-bytes', reserve) as host:
         client = host.connect()
