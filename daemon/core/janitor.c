@@ -122,8 +122,7 @@ static void on_done(
 	list_remove(&batch->link);
 	while ((link = list_pop(&batch->items)))
 		settle(janitor, container_of(link, struct item, link), why);
-	if (batch->is_layer)
-		tree_keep_reserve(janitor->core->tree);
+	tree_keep_reserve(janitor->core->tree);
 	batch_free(batch);
 	if (!list_is_empty(&janitor->waiting))
 		timer_set(janitor->core->watch, &janitor->soon, 0);

@@ -9,6 +9,7 @@
 struct tree {
 	char *path; /* owned; absolute, without links */
 	int state, lock, layers, leases; /* owned descriptors */
+	bool has_reserve;
 };
 
 /* Returns @r, with what it means to a client that @id could not be made. */

@@ -144,18 +144,20 @@ static int open_part(struct tree *tree, const char *name, int *ret, struct error
 
 void tree_keep_reserve(struct tree *tree)
 {
-	_cleanup_close_ int fd = openat(
-		tree->state, "reserve", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd = -1;
 
+	if (tree->has_reserve)
+		return;
+	fd = openat(tree->state, "reserve", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	/* Half of it is better than nothing, and none is no reason not to go on. */
-	if (fd >= 0)
-		(void)!fallocate(fd, 0, 0, RESERVE_BYTES);
+	tree->has_reserve = fd >= 0 && fallocate(fd, 0, 0, RESERVE_BYTES) == 0;
 }
 
 bool tree_spend_reserve(struct tree *tree)
 {
 	struct stat st;
 
+	tree->has_reserve = false;
 	return fstatat(tree->state, "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_blocks > 0 &&
 		unlinkat(tree->state, "reserve", 0) == 0;
 }

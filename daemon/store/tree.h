@@ -32,7 +32,8 @@ DEFINE_CLEANUP(struct tree *, tree_close);
 
 /* Some megabytes kept aside, so that on a full disk the index can still write down
  * what is collected. tree_open() makes them where there is room. To be spent when
- * the index says -ENOSPC (then tried again), and kept again after collecting. */
+ * the index says -ENOSPC (then tried again), and kept again after a removal;
+ * nothing is done while they are there. */
 void tree_keep_reserve(struct tree *tree);
 bool tree_spend_reserve(struct tree *tree); /* false: there was nothing to spend */
 

@@ -295,6 +295,18 @@ def test_what_does_not_fit_is_refused_and_what_is_smaller_works(kind, shape, res
         host.check_index()
 
 
+def test_a_private_copy_that_does_not_fit(kind):
+    with SmallHost(kind) as host:
+        client = host.connect()
+        source = noise(host.sources / 'a', 30)
+        client.create([archive(source, 'a')], holder=ttl())
+        host.fill(leave=10 * MIB)
+        # What is kept aside for the index may have to give way: then it comes back.
+        expect_refusal(host, client, 'NO_SPACE', 'private copy', 'No space left',
+                       archives=[archive(source, 'a', True)])
+        client.create([archive(source, 'b')], holder=ttl())
+
+
 def test_a_full_disk_can_be_emptied(kind):
     with SmallHost(kind) as host:
         client = host.connect()
