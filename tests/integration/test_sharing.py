@@ -11,7 +11,6 @@ import sys
 import time
 import zipfile
 
-import grpc
 import pytest
 import pyenvd_pb2 as pb
 from archives import make_sample, make_zip
@@ -288,16 +287,3 @@ def test_who_comes_when_the_last_has_left_gets_it_made(host, client, big):
     assert sum(len(names) for *_, names in os.walk(f'{response.working_directory}/a/')) == FILES + 1
     assert client.release(response.lease_id)
     host.expect_tidy(client)
-
-
-def test_a_user_has_only_so_many_creates_in_flight(big):
-    with Host('--max-creates', '2') as host, Held(host, big) as held:
-        client = host.connect()
-        other = make_sample(host.sources / 'other.zip')
-        call = held.begin(client, archive(held.source, 'a'))
-        held.wait_for_waiters(2)
-        failure = client.fail_to_create([archive(other, 'a')])
-        assert failure[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, 'TOO_MANY')
-        held.go_on()
-        assert call.result().lease_id and held.call.result().lease_id
-        assert client.create([archive(other, 'a')]).lease_id
