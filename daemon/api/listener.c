@@ -53,7 +53,8 @@ static int take_lock(struct listener *listener, struct error *err)
 	listener->lock_fd = open(
 		listener->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (listener->lock_fd < 0)
-		return fail_errno(err, -errno, NULL, "cannot open '%s'", listener->lock_path);
+		return fail_errno(err, -errno, NULL, "cannot open '%s' as uid %u",
+			listener->lock_path, (unsigned)geteuid());
 	if (flock(listener->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno != EWOULDBLOCK)
