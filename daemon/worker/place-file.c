@@ -15,7 +15,7 @@
 
 #define MODE_FILE 0444
 #define MODE_EXECUTABLE 0555
-#define GRAIN (UINT64_C(16) << 20)
+#define GRAIN (UINT64_C(1) << 20) /* each thread looks before it goes so far */
 
 /* ---- limits */
 

@@ -52,7 +52,7 @@ static void set_up(void)
 			.max_depth = 60,
 			.max_name = 4095,
 			.max_ratio = 200,
-			.ratio_floor_bytes = 1 << 20,
+			.ratio_floor_bytes = 16 << 20,
 		},
 	};
 }
