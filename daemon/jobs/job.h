@@ -21,6 +21,7 @@ enum job_kind {
 	JOB_REMOVE,
 	JOB_CHECKPOINT,
 	JOB_SYNC,
+	JOB_PROBE,
 };
 
 enum job_layer {
@@ -80,6 +81,18 @@ struct job_extract {
 	const char *header; /* lines for the manifest */
 };
 
+struct job_probe {
+	const char *path; /* of a Python executable */
+	const char *home; /* PYTHONHOME if it does not start without; or NULL */
+};
+
+/* Who a Python is. */
+struct job_python {
+	char implementation[32], version[32], abi[96], platform[96];
+	char pip[32]; /* version; may be empty */
+	bool needs_home;
+};
+
 struct job_copy {
 	int from_fd, to_fd; /* borrowed */
 };
@@ -106,6 +119,8 @@ struct job_result {
 	/* JOB_EXTRACT */
 	uint64_t bytes, entries, compiled;
 	char format[24], note[256];
+	/* JOB_PROBE */
+	struct job_python python;
 	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */
 	char *const *failures;
 	size_t failure_count;
@@ -119,6 +134,7 @@ struct job {
 		struct job_digest digest;
 		struct job_extract extract;
 		struct job_copy copy;
+		struct job_probe probe;
 		struct job_remove remove;
 		const char *checkpoint_path;
 		int sync_fd; /* borrowed */

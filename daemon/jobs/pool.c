@@ -76,6 +76,13 @@ static enum weight weigh(const struct job *job)
 											    : LIGHT;
 }
 
+/* These end by themselves when their socket does, and take with them what they have
+ * started. */
+static bool runs_programs(const struct job *job)
+{
+	return job->kind == JOB_PROBE;
+}
+
 static uint32_t room(const struct pool *pool, enum weight weight)
 {
 	return weight == HEAVY ? pool->config.heavy : pool->config.light;
@@ -423,6 +430,10 @@ void pool_cancel(struct pool *pool, struct job *job)
 	if (!job_is_in_flight(job))
 		return;
 	job->cancelled = true;
+	if (job->worker && runs_programs(job)) {
+		shutdown(job->worker->socket, SHUT_RDWR);
+		return;
+	}
 	if (job->worker) {
 		kill(job->worker->pid, SIGKILL);
 		return;

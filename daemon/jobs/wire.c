@@ -61,6 +61,17 @@ static void encode_locate(Pyenvd__Worker__Job *message, const struct job *job, s
 	pack(message, ret);
 }
 
+static void encode_probe(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Probe probe = PYENVD__WORKER__PROBE__INIT;
+
+	probe.path = (char *)job->probe.path;
+	probe.home = (char *)(job->probe.home ? job->probe.home : "");
+	message->job_case = PYENVD__WORKER__JOB__JOB_PROBE;
+	message->probe = &probe;
+	pack(message, ret);
+}
+
 static void encode_digest(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	Pyenvd__Worker__Digest digest = PYENVD__WORKER__DIGEST__INIT;
@@ -191,6 +202,7 @@ void wire_encode_job(
 		[JOB_REMOVE] = encode_remove,
 		[JOB_CHECKPOINT] = encode_small,
 		[JOB_SYNC] = encode_small,
+		[JOB_PROBE] = encode_probe,
 	};
 	Pyenvd__Worker__Identity identity = PYENVD__WORKER__IDENTITY__INIT;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
@@ -267,6 +279,17 @@ static enum wire_event to_extracted(
 	return WIRE_RESULT;
 }
 
+static enum wire_event to_probed(const Pyenvd__Worker__Probed *probed, struct job_python *ret)
+{
+	snprintf(ret->implementation, sizeof(ret->implementation), "%s", probed->implementation);
+	snprintf(ret->version, sizeof(ret->version), "%s", probed->version);
+	snprintf(ret->abi, sizeof(ret->abi), "%s", probed->abi);
+	snprintf(ret->platform, sizeof(ret->platform), "%s", probed->platform);
+	snprintf(ret->pip, sizeof(ret->pip), "%s", probed->pip);
+	ret->needs_home = probed->needs_home;
+	return WIRE_RESULT;
+}
+
 static enum wire_event to_removed(
 	const Pyenvd__Worker__Removed *removed, struct wire_failures *failures)
 {
@@ -313,6 +336,9 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_REMOVED:
 		*ret = to_removed(event->removed, failures);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_PROBED:
+		*ret = to_probed(event->probed, &result->python);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_DONE:
 		*ret = WIRE_RESULT;

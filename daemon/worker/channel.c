@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/identity.h"
@@ -15,6 +17,7 @@
 
 struct channel {
 	int fd;
+	atomic_int told_fd; /* -1: the process ends when the daemon goes */
 };
 
 /* For the signal handler, which gets no pointer: written once, before any mapping. */
@@ -29,6 +32,7 @@ struct channel *channel_new(int fd)
 	struct channel *channel = new0(struct channel);
 
 	channel->fd = fd;
+	atomic_init(&channel->told_fd, -1);
 	/* It came through exec, but goes no further: interpreters are not to speak on it. */
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return channel;
@@ -75,13 +79,28 @@ static void *watch(void *data)
 {
 	struct channel *channel = data;
 	struct pollfd p = { .fd = channel->fd, .events = POLLRDHUP };
+	int told_fd;
 
 	/* A thread keeps what the others give up; this one needs nothing. */
 	if (identity_drop(NULL, NULL))
 		_exit(EXIT_FAILURE);
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
-	_exit(EXIT_FAILURE);
+	told_fd = atomic_load(&channel->told_fd);
+	if (told_fd < 0 || eventfd_write(told_fd, 1))
+		_exit(EXIT_FAILURE);
+	return NULL;
+}
+
+int channel_keep_running(struct channel *channel, int *ret, struct error *err)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return fail_errno(err, -errno, NULL, "cannot make an eventfd");
+	atomic_store(&channel->told_fd, fd);
+	*ret = fd;
+	return 0;
 }
 
 int channel_watch(struct channel *channel, struct error *err)

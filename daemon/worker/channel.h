@@ -20,6 +20,9 @@ int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[
 	struct error *err);
 /* From now on the daemon's going ends this process, even while it waits for a source. */
 int channel_watch(struct channel *channel, struct error *err);
+/* Before programs are started, which must not outlive this process: from now on its going
+ * is only told, by this descriptor (borrowed) becoming readable. */
+int channel_keep_running(struct channel *channel, int *ret, struct error *err);
 /* A file that shrinks while it is mapped: the process then says so and ends. */
 void channel_prepare_shrunk(struct channel *channel, const char *path);
 

@@ -19,6 +19,7 @@
 #include "daemon/worker/digest.h"
 #include "daemon/worker/extract.h"
 #include "daemon/worker/locate.h"
+#include "daemon/worker/probe.h"
 #include "daemon/worker/remove.h"
 
 #define CHANNEL_FD 3
@@ -81,6 +82,38 @@ static int run_locate(struct work *work, struct error *err)
 	located.is_directory = locate.is_directory;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_LOCATED;
 	event.located = &located;
+	channel_send(work->channel, &event);
+	return 0;
+}
+
+static int run_probe(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Probe *job = work->job->probe;
+	const struct confinement confinement = { .acts_as = &work->peer, .writes_fd = -1 };
+	Pyenvd__Worker__Probed probed = PYENVD__WORKER__PROBED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	struct probe probe = {
+		.path = job->path,
+		.home = *job->home ? job->home : NULL,
+		.peer = &work->peer,
+	};
+	int r;
+
+	r = confine(&confinement, err);
+	if (r == 0)
+		r = channel_keep_running(work->channel, &probe.stop_fd, err);
+	if (r == 0)
+		r = probe_run(&probe, err);
+	if (r)
+		return r;
+	probed.implementation = probe.implementation;
+	probed.version = probe.version;
+	probed.abi = probe.abi;
+	probed.platform = probe.platform;
+	probed.pip = probe.pip;
+	probed.needs_home = probe.needs_home;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_PROBED;
+	event.probed = &probed;
 	channel_send(work->channel, &event);
 	return 0;
 }
@@ -316,6 +349,7 @@ static const struct kind {
 	[PYENVD__WORKER__JOB__JOB_CHECKPOINT] = { run_checkpoint, 0, false },
 	[PYENVD__WORKER__JOB__JOB_SYNC] = { run_sync, 1, false },
 	[PYENVD__WORKER__JOB__JOB_COPY] = { run_copy, 2, true },
+	[PYENVD__WORKER__JOB__JOB_PROBE] = { run_probe, 0, true },
 };
 
 /* Without a peer it would be done as root: an absent uid is 0. */
