@@ -20,7 +20,8 @@ static void compute_hash(struct create_work *work)
 		keys[i] = work->inputs[i].layer.key;
 	hash_environment(spec, keys, keys + spec->archive_count,
 		work->interpreter.archive ? NULL : work->interpreter.path,
-		work->creates->core->salt, work->create->result.hash, &work->components);
+		&work->interpreter.python, work->creates->core->salt, work->create->result.hash,
+		&work->components);
 	free(keys);
 }
 
@@ -67,6 +68,7 @@ static void fill_variables(struct create_work *work)
 		.base_directory = result->base_directory,
 		.working_directory = result->working_directory,
 		.interpreter = work->interpreter.path,
+		.home = work->interpreter.home,
 		.interpreter_is_in_layer = work->interpreter.archive != NULL,
 		.file_entries = (const char *const *)entries,
 	};

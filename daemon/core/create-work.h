@@ -10,6 +10,7 @@
 struct creates {
 	struct core *core;
 	struct digests *digests;
+	struct probes *probes;
 	struct layers *layers;
 	struct leases *leases;
 	struct list list; /* of create_work.link */

@@ -272,7 +272,8 @@ static int find_interpreter(struct create_work *work, struct error *err)
 			create_work_layer_id(
 				work, (size_t)(work->interpreter.archive - spec->archives)));
 	}
-	r = interpreter_find(&work->interpreter, work->creates->core, directory, err);
+	r = interpreter_find(
+		&work->interpreter, work->creates->core, work->creates->probes, directory, err);
 	if (r)
 		return r == INTERPRETER_E_LATER ? CREATE_E_LATER : r;
 	return grant(work, err);

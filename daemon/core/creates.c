@@ -39,13 +39,14 @@ size_t creates_count(const struct creates *creates)
 	return list_count(&creates->list);
 }
 
-struct creates *creates_new(
-	struct core *core, struct digests *digests, struct layers *layers, struct leases *leases)
+struct creates *creates_new(struct core *core, struct digests *digests, struct probes *probes,
+	struct layers *layers, struct leases *leases)
 {
 	struct creates *creates = new0(struct creates);
 
 	creates->core = core;
 	creates->digests = digests;
+	creates->probes = probes;
 	creates->layers = layers;
 	creates->leases = leases;
 	list_init(&creates->list);

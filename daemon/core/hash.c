@@ -168,24 +168,39 @@ static void add_variables(struct encoder *encoder, const struct spec *spec, cons
 	}
 }
 
+/* One on the host is its path and who is there: another version at the same path makes
+ * another environment. One in an archive is identified by the archive's target, whose layer
+ * is in the hash already, and the path in it. */
+static void add_interpreter(struct encoder *encoder, const struct spec *spec,
+	const char *interpreter, const struct job_python *python, struct hash_components *ret)
+{
+	const char *path = interpreter ? interpreter : spec->python;
+	_cleanup_free_ char *identity = NULL;
+
+	add_text(encoder, path);
+	if (*path)
+		add_component(ret, "python", "", path);
+	if (interpreter) {
+		identity = text_format("%s %s %s %s", python->implementation, python->version,
+			python->abi, python->platform);
+		add_component(ret, "python-identity", "", identity);
+	}
+	add_text(encoder, identity);
+}
+
 void hash_environment(const struct spec *spec, const char *const *archive_keys,
-	const char *const *file_keys, const char *interpreter, const char *salt,
-	char hash[SHA256_HEX_SIZE], struct hash_components *ret)
+	const char *const *file_keys, const char *interpreter, const struct job_python *python,
+	const char *salt, char hash[SHA256_HEX_SIZE], struct hash_components *ret)
 {
 	struct encoder encoder;
-	const char *python = interpreter ? interpreter : spec->python;
 
 	*ret = (struct hash_components){ 0 };
 	ret->rows = new0_array(struct hash_component,
-		spec->archive_count + spec->file_count + spec->variable_count + 2);
-	begin(&encoder, "pyenvd environment 1");
+		spec->archive_count + spec->file_count + spec->variable_count + 3);
+	begin(&encoder, "pyenvd environment 2");
 	add_archives(&encoder, spec, archive_keys, ret);
 	add_files(&encoder, spec, file_keys, ret);
-	/* One in an archive is identified by the archive's target, whose layer is in
-	 * the hash already, and the path in it. */
-	add_text(&encoder, python);
-	if (*python)
-		add_component(ret, "python", "", python);
+	add_interpreter(&encoder, spec, interpreter, python, ret);
 	add_text(&encoder, spec->python_path);
 	if (*spec->python_path)
 		add_component(ret, "python-path", "", spec->python_path);

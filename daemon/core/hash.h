@@ -36,11 +36,11 @@ struct hash_components {
 void hash_components_deinit(struct hash_components *components);
 
 /* @archive_keys and @file_keys: layer keys in the order of the spec. @interpreter:
- * absolute path of one on the host, or NULL when it is in an archive or there is
- * none. @salt keys the hashes that stand for values of variables in @ret. */
+ * absolute path of one on the host, and @python who that is; or NULL when it is in an
+ * archive or there is none. @salt keys the hashes that stand for values of variables in @ret. */
 void hash_environment(const struct spec *spec, const char *const *archive_keys,
-	const char *const *file_keys, const char *interpreter, const char *salt,
-	char hash[SHA256_HEX_SIZE], struct hash_components *ret);
+	const char *const *file_keys, const char *interpreter, const struct job_python *python,
+	const char *salt, char hash[SHA256_HEX_SIZE], struct hash_components *ret);
 
 /* Over everything a request says, who holds the lease included, keyed with @salt. */
 void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE]);

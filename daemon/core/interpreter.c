@@ -14,6 +14,8 @@ void interpreter_deinit(struct interpreter *interpreter)
 		free(interpreter->candidates[i]);
 	free(interpreter->candidates);
 	free(interpreter->path);
+	free(interpreter->home);
+	creation_leave(&interpreter->waiter);
 	*interpreter = (struct interpreter){ 0 };
 }
 
@@ -77,9 +79,67 @@ static int explain(
 		interpreter->spec->base_path ? interpreter->spec->base_path : DEFAULT_PATH);
 }
 
-static void found(struct interpreter *interpreter, size_t index)
+/* ---- who it is */
+
+/* One in an archive, "…/tree/venv/bin/python3", may need to be told that "…/tree/venv" is
+ * where its library is. */
+static char *find_home(const struct interpreter *interpreter)
 {
+	char *home, *slash;
+	int i;
+
+	if (!interpreter->archive)
+		return NULL;
+	home = text_copy(interpreter->path);
+	for (i = 0; i < 2; i++) {
+		slash = strrchr(home, '/');
+		*slash = 0;
+	}
+	return home;
+}
+
+static void understood(struct interpreter *interpreter, const struct job_python *python)
+{
+	interpreter->python = *python;
+	if (python->needs_home)
+		interpreter->home = find_home(interpreter);
+}
+
+static void on_probed(struct creation_waiter *waiter, const struct error *err)
+{
+	struct interpreter *interpreter = container_of(waiter, struct interpreter, waiter);
+	struct probing *probing = STEAL(interpreter->probing);
+	struct error why = { 0 };
+
+	if (err) {
+		why = *err;
+		error_prefix(&why, "python '%s'", interpreter->spec->python);
+	} else {
+		understood(interpreter, probing_python(probing));
+	}
+	interpreter->done(interpreter, err ? &why : NULL);
+}
+
+static int found(struct interpreter *interpreter, size_t index, const struct fs_identity *file)
+{
+	_cleanup_free_ char *home = NULL;
+	struct probes_subject subject = { .file = file, .peer = interpreter->locate.peer };
+	const struct job_python *python;
+
 	interpreter->path = text_copy(interpreter->candidates[index]);
+	home = find_home(interpreter);
+	subject.path = interpreter->path;
+	subject.home = home;
+	python = probes_find(interpreter->probes, &subject);
+	if (python) {
+		understood(interpreter, python);
+		return 0;
+	}
+	interpreter->has_waited = true;
+	interpreter->probing = probes_ask(interpreter->probes, &subject);
+	interpreter->waiter.done = on_probed;
+	creation_join(probing_creation(interpreter->probing), &interpreter->waiter);
+	return INTERPRETER_E_LATER;
 }
 
 static void on_located(struct locate *locate, size_t index, const struct fs_identity *file,
@@ -90,8 +150,8 @@ static void on_located(struct locate *locate, size_t index, const struct fs_iden
 
 	if (err)
 		explain(interpreter, err, &why);
-	else
-		found(interpreter, index);
+	else if (found(interpreter, index, file) == INTERPRETER_E_LATER)
+		return;
 	interpreter->done(interpreter, err ? &why : NULL);
 }
 
@@ -143,8 +203,8 @@ int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec
 	return 0;
 }
 
-int interpreter_find(
-	struct interpreter *interpreter, struct core *core, const char *layer, struct error *err)
+int interpreter_find(struct interpreter *interpreter, struct core *core, struct probes *probes,
+	const char *layer, struct error *err)
 {
 	static const struct error none = { .r = -ENOENT };
 	struct fs_identity file;
@@ -154,6 +214,7 @@ int interpreter_find(
 
 	if (!*interpreter->spec->python)
 		return 0;
+	interpreter->probes = probes;
 	if (interpreter->archive) {
 		interpreter->candidates = new0_array(char *, 1);
 		add_candidate(interpreter, text_format("%s/tree/%s", layer, interpreter->rest));
@@ -166,7 +227,5 @@ int interpreter_find(
 		interpreter->has_waited = true;
 		return INTERPRETER_E_LATER;
 	}
-	if (r == 0)
-		found(interpreter, index);
-	return r;
+	return r ? r : found(interpreter, index, &file);
 }

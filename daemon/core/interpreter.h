@@ -1,9 +1,11 @@
 #pragma once
 /*
- * Which Python executable a request means, and whether its peer can execute it.
+ * Which Python executable a request means, whether its peer can execute it, and who it
+ * is.
  * Loop thread only.
  */
 #include "daemon/core/locate.h"
+#include "daemon/core/probes.h"
 #include "daemon/core/spec.h"
 
 struct interpreter {
@@ -11,6 +13,8 @@ struct interpreter {
 	void (*done)(struct interpreter *interpreter, const struct error *err);
 
 	char *path; /* owned; absolute; NULL: none was asked for */
+	char *home; /* owned; what PYTHONHOME has to be; NULL: nothing */
+	struct job_python python; /* who it is, if there is one */
 	const struct spec_archive *archive; /* borrowed; the one it is in; NULL: on the host */
 	bool has_waited;
 
@@ -20,6 +24,9 @@ struct interpreter {
 	const char *rest;
 	char **candidates;
 	size_t candidate_count;
+	struct probes *probes;
+	struct probing *probing; /* borrowed; while waiting */
+	struct creation_waiter waiter;
 };
 
 enum {
@@ -33,5 +40,5 @@ int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec
 	const struct peer *peer, struct error *err);
 /* 0: ->path is there; INTERPRETER_E_LATER. @layer: the directory of the layer of
  * ->archive, when it is in one. */
-int interpreter_find(
-	struct interpreter *interpreter, struct core *core, const char *layer, struct error *err);
+int interpreter_find(struct interpreter *interpreter, struct core *core, struct probes *probes,
+	const char *layer, struct error *err);

@@ -12,6 +12,7 @@ struct manager {
 	struct core *core; /* borrowed */
 	struct janitor *janitor;
 	struct digests *digests;
+	struct probes *probes;
 	struct layers *layers;
 	struct leases *leases;
 	struct creates *creates;
@@ -38,9 +39,11 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->started = clock_unix_ms();
 	manager->janitor = janitor_new(core);
 	manager->digests = digests_new(core);
+	manager->probes = probes_new(core);
 	manager->layers = layers_new(core, manager->janitor, manager->digests);
 	manager->leases = leases_new(core, manager->janitor);
-	manager->creates = creates_new(core, manager->digests, manager->layers, manager->leases);
+	manager->creates = creates_new(
+		core, manager->digests, manager->probes, manager->layers, manager->leases);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->janitor);
 	layers_on_ready(manager->layers, on_layer_ready, manager);
 	r = recover(core, manager->layers, manager->janitor, err);
@@ -61,6 +64,7 @@ struct manager *manager_free(struct manager *manager)
 	leases_free(manager->leases);
 	layers_free(manager->layers);
 	digests_free(manager->digests);
+	probes_free(manager->probes);
 	janitor_free(manager->janitor);
 	free(manager);
 	return NULL;

@@ -77,7 +77,7 @@ void variables_compute(
 	size_t i;
 
 	*ret = (struct variables){ 0 };
-	ret->rows = new0_array(struct spec_variable, spec->variable_count + 8);
+	ret->rows = new0_array(struct spec_variable, spec->variable_count + 9);
 	set(ret, "PATH", path(spec, places));
 	set(ret, "PYTHONPATH", python_path(spec, places));
 	set(ret, "PYTHONDONTWRITEBYTECODE", text_copy("1"));
@@ -87,6 +87,8 @@ void variables_compute(
 		set(ret, "_PYTHON_WORKING_DIR", text_copy(places->working_directory));
 	if (places->interpreter)
 		set(ret, "python", text_copy(places->interpreter));
+	if (places->home)
+		set(ret, "PYTHONHOME", text_copy(places->home));
 	for (i = 0; i < spec->variable_count; i++)
 		set(ret, spec->variables[i].name, text_copy(spec->variables[i].value));
 	qsort(ret->rows, ret->count, sizeof(*ret->rows), compare);

@@ -16,6 +16,7 @@ void variables_deinit(struct variables *variables);
 struct variables_places {
 	const char *base_directory, *working_directory;
 	const char *interpreter; /* absolute; NULL: none */
+	const char *home; /* what it needs as PYTHONHOME; NULL: nothing */
 	bool interpreter_is_in_layer; /* then its directory goes on PATH */
 	const char *const *file_entries; /* what each Python file puts on PYTHONPATH */
 };

@@ -260,6 +260,7 @@ def test_interpreters_that_are_none(host, refused):
     refused(kept, INVALID, 'INTERPRETER_NOT_EXECUTABLE', plain, python=str(plain))
     refused(kept, INVALID, 'INTERPRETER_NOT_EXECUTABLE', python=str(host.sources))
     refused(kept, INVALID, 'INTERPRETER_NOT_EXECUTABLE', 'd1/f1.txt', python='kept/d1/f1.txt')
+    refused(kept, INVALID, 'INTERPRETER_UNUSABLE', '/bin/false', 'exit code 1', python='/bin/false')
     refused(kept, INVALID, 'REQUEST_INVALID', 'venv/bin/python', python='venv/bin/python')
     refused(kept, INVALID, 'REQUEST_INVALID', 'kept/../x', python='kept/../x')
 
