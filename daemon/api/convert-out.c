@@ -2,6 +2,7 @@
  * or hang on the pool: nothing is freed one by one. */
 #include <stdio.h>
 #include "daemon/api/convert.h"
+#include "proto/beam.h"
 
 void convert_pool_deinit(struct convert_pool *pool)
 {
@@ -94,8 +95,31 @@ static void fill_variables(Pyenvd__V1__CreateEnvironmentResponse *wire,
 	}
 }
 
+/* Variables are sorted. */
+static void fill_beam(Pyenvd__V1__CreateEnvironmentResponse *wire, const struct spec *spec,
+	const struct variables *variables, struct convert_pool *pool)
+{
+	struct beam_variable *rows = make_array(pool, struct beam_variable, variables->count);
+	struct buffer bytes = { 0 };
+	size_t i;
+
+	for (i = 0; i < variables->count; i++)
+		rows[i] = (struct beam_variable){
+			variables->rows[i].name,
+			variables->rows[i].value,
+		};
+	if (spec->worker == SPEC_WORKER_DOCKER)
+		beam_docker_environment(spec->worker_program, &bytes);
+	else
+		beam_process_environment(
+			spec->worker_program ? spec->worker_program : PYENVD_RUNNER, rows,
+			variables->count, &bytes);
+	wire->beam_environment.data = keep(pool, bytes.data);
+	wire->beam_environment.len = bytes.size;
+}
+
 Pyenvd__V1__CreateEnvironmentResponse *convert_result(
-	const struct create_result *result, struct convert_pool *pool)
+	const struct spec *spec, const struct create_result *result, struct convert_pool *pool)
 {
 	Pyenvd__V1__CreateEnvironmentResponse *wire = make(
 		pool, Pyenvd__V1__CreateEnvironmentResponse);
@@ -110,6 +134,7 @@ Pyenvd__V1__CreateEnvironmentResponse *convert_result(
 	wire->expires_unix_ms = result->expires;
 	fill_layers(wire, result, pool);
 	fill_variables(wire, &result->variables, pool);
+	fill_beam(wire, spec, &result->variables, pool);
 	wire->timings = make(pool, Pyenvd__V1__Timings);
 	pyenvd__v1__timings__init(wire->timings);
 	wire->timings->total_us = result->total_us;

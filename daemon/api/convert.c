@@ -16,6 +16,7 @@
 #define MAX_TTL 2592000
 #define DEFAULT_GRACE_MS 30000
 #define MAX_GRACE_MS (3600 * 1000)
+#define MAX_IMAGE 512
 
 enum grpc_code convert_status(const struct error *err)
 {
@@ -230,6 +231,34 @@ static int to_compile(Pyenvd__V1__Bytecode wire, struct spec *spec, struct error
 	return 0;
 }
 
+static int to_worker(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	const char *program;
+	int r;
+
+	switch (wire->worker_case) {
+	case PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_PROCESS_WORKER:
+		program = wire->process_worker->command;
+		if (!*program || text_equal(program, PYENVD_RUNNER))
+			return 0;
+		r = check_path(program, "process_worker.command", err);
+		break;
+	case PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_DOCKER_WORKER:
+		spec->worker = SPEC_WORKER_DOCKER;
+		program = wire->docker_worker->container_image;
+		if (!*program)
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"docker_worker.container_image is empty");
+		r = check_length(program, MAX_IMAGE, "docker_worker.container_image", err);
+		break;
+	default:
+		return 0;
+	}
+	spec->worker_program = text_copy(program);
+	return r;
+}
+
 static int to_texts(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
@@ -271,6 +300,8 @@ int convert_spec(
 		r = to_holder(wire->holder, &spec, err);
 	if (r == 0)
 		r = to_compile(wire->bytecode, &spec, err);
+	if (r == 0)
+		r = to_worker(wire, &spec, err);
 	if (r == 0)
 		r = spec_check(&spec, err);
 	if (r == 0)

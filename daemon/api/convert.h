@@ -29,7 +29,7 @@ void *convert_alloc(struct convert_pool *pool, size_t count, size_t size);
 char *convert_keep(struct convert_pool *pool, char *text);
 
 Pyenvd__V1__CreateEnvironmentResponse *convert_result(
-	const struct create_result *result, struct convert_pool *pool);
+	const struct spec *spec, const struct create_result *result, struct convert_pool *pool);
 void convert_progress(const struct create_progress *progress, Pyenvd__V1__Progress *ret);
 Pyenvd__V1__Phase convert_phase(enum job_phase phase);
 Pyenvd__V1__Layer *convert_layer(

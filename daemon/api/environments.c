@@ -29,7 +29,8 @@ static void answer(struct creating *creating)
 	_cleanup_(convert_pool_deinit) struct convert_pool pool = { 0 };
 	struct create_result *result = &creating->create.result;
 	Pyenvd__V1__CreateEnvironmentEvent event = PYENVD__V1__CREATE_ENVIRONMENT_EVENT__INIT;
-	Pyenvd__V1__CreateEnvironmentResponse *response = convert_result(result, &pool);
+	Pyenvd__V1__CreateEnvironmentResponse *response = convert_result(
+		&creating->spec, result, &pool);
 
 	snprintf(creating->lease_id, sizeof(creating->lease_id), "%s", result->lease_id);
 	event.event_case = PYENVD__V1__CREATE_ENVIRONMENT_EVENT__EVENT_RESULT;

@@ -188,6 +188,29 @@ static void add_interpreter(struct encoder *encoder, const struct spec *spec,
 	add_text(encoder, identity);
 }
 
+static const char *worker_name(enum spec_worker worker)
+{
+	static const char *const names[] = {
+		[SPEC_WORKER_PROCESS] = "process",
+		[SPEC_WORKER_DOCKER] = "docker",
+	};
+
+	return names[worker];
+}
+
+/* Comes last, and only where one was chosen: so what was hashed before one could be
+ * is what it was. @ret may be NULL. */
+static void add_worker(
+	struct encoder *encoder, const struct spec *spec, struct hash_components *ret)
+{
+	if (!spec->worker_program)
+		return;
+	add_text(encoder, worker_name(spec->worker));
+	add_text(encoder, spec->worker_program);
+	if (ret)
+		add_component(ret, "worker", worker_name(spec->worker), spec->worker_program);
+}
+
 void hash_environment(const struct spec *spec, const char *const *archive_keys,
 	const char *const *file_keys, const char *interpreter, const struct job_python *python,
 	const char *salt, char hash[SHA256_HEX_SIZE], struct hash_components *ret)
@@ -196,7 +219,7 @@ void hash_environment(const struct spec *spec, const char *const *archive_keys,
 
 	*ret = (struct hash_components){ 0 };
 	ret->rows = new0_array(struct hash_component,
-		spec->archive_count + spec->file_count + spec->variable_count + 3);
+		spec->archive_count + spec->file_count + spec->variable_count + 4);
 	begin(&encoder, "pyenvd environment 2");
 	add_archives(&encoder, spec, archive_keys, ret);
 	add_files(&encoder, spec, file_keys, ret);
@@ -205,6 +228,7 @@ void hash_environment(const struct spec *spec, const char *const *archive_keys,
 	if (*spec->python_path)
 		add_component(ret, "python-path", "", spec->python_path);
 	add_variables(&encoder, spec, salt, ret);
+	add_worker(&encoder, spec, ret);
 	end(&encoder, hash);
 }
 
@@ -241,6 +265,7 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 	add_number(&encoder, (uint64_t)spec->holder_pid);
 	add_number(&encoder, spec->holder_seconds);
 	add_number(&encoder, spec->holder_grace_ms);
+	add_worker(&encoder, spec, NULL);
 	end(&encoder, ret);
 }
 

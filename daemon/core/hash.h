@@ -5,7 +5,8 @@
  *
  * Encoding, for all of them: SHA-256 over a sequence of fields, each its length
  * (8 bytes, little-endian) and its bytes; the first names the kind and version of
- * what follows. A change of what is encoded gets a new version.
+ * what follows. A change of what is encoded gets a new version; a field that may be
+ * absent stands at the end, and is left out then.
  */
 #include "base/sha256.h"
 #include "daemon/core/spec.h"

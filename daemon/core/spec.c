@@ -35,6 +35,7 @@ void spec_deinit(struct spec *spec)
 	free(spec->python_path);
 	free(spec->base_path);
 	free(spec->base_python_path);
+	free(spec->worker_program);
 	*spec = (struct spec){ 0 };
 }
 

@@ -28,6 +28,12 @@ enum spec_holder {
 	SPEC_HOLDER_TIME,
 };
 
+/* How Beam starts a worker. */
+enum spec_worker {
+	SPEC_WORKER_PROCESS,
+	SPEC_WORKER_DOCKER,
+};
+
 struct spec {
 	char *request_id, *label; /* owned; may be empty, never NULL */
 	struct spec_archive *archives;
@@ -43,6 +49,9 @@ struct spec {
 	int32_t holder_pid; /* 0: the peer */
 	uint32_t holder_seconds; /* of SPEC_HOLDER_TIME */
 	uint32_t holder_grace_ms;
+	enum spec_worker worker;
+	/* Owned; its command or container image. NULL: a process of the default command. */
+	char *worker_program;
 };
 
 void spec_deinit(struct spec *spec);

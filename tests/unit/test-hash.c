@@ -177,6 +177,24 @@ Test(environment, the_components_say_what_it_was_made_from_but_no_secret)
 		cr_expect_null(strstr(components.rows[i].value, "secret"));
 }
 
+Test(environment, the_worker_matters_unless_it_is_the_default)
+{
+	_cleanup_(hash_components_deinit) struct hash_components components = { 0 };
+
+	hash(a);
+	spec.worker_program = (char *)"/opt/run";
+	expect_other("the command");
+	spec.worker_program = (char *)"/opt/run";
+	hash(a);
+	spec.worker = SPEC_WORKER_DOCKER;
+	hash_environment(&spec, archive_keys, file_keys, NULL, NULL, "salt", b, &components);
+	cr_expect_str_neq(a, b, "the kind did not matter");
+	cr_assert_eq(components.count, 7);
+	cr_expect_str_eq(components.rows[6].kind, "worker");
+	cr_expect_str_eq(components.rows[6].name, "docker");
+	cr_expect_str_eq(components.rows[6].value, "/opt/run");
+}
+
 Test(environment, the_hash_is_the_same_in_every_version)
 {
 	hash(a);
@@ -197,6 +215,21 @@ Test(request, everything_said_matters)
 	spec.base_path = (char *)"";
 	hash_request(&spec, "salt", b);
 	cr_expect_str_neq(a, b);
+	setup();
+	spec.worker_program = (char *)"/opt/run";
+	hash_request(&spec, "salt", b);
+	cr_expect_str_neq(a, b);
+	spec.worker = SPEC_WORKER_DOCKER;
+	hash_request(&spec, "salt", a);
+	cr_expect_str_neq(a, b);
+}
+
+Test(request, a_digest_is_the_same_in_every_version)
+{
+	setup();
+	hash_request(&spec, "salt", a);
+	/* Leases live through an upgrade of the daemon, and a retry must find its own. */
+	cr_expect_str_eq(a, "1494652c954986918f91d85f3ac3da84ad9c2f229e5c18e8720e549a62104ed2");
 }
 
 Test(reader, groups_matter)

@@ -26,7 +26,8 @@ Test(json_output, every_field_is_there)
 	expect(&response.base,
 		"{\"lease_id\":\"\",\"dependency_hash\":\"\",\"hit\":false,\"layers\":[],"
 		"\"base_directory\":\"\",\"working_directory\":\"\",\"interpreter\":\"\","
-		"\"variables\":{},\"timings\":null,\"expires_unix_ms\":0}");
+		"\"variables\":{},\"timings\":null,\"expires_unix_ms\":0,"
+		"\"beam_environment\":\"\"}");
 }
 
 Test(json_output, numbers_are_numbers_and_texts_are_escaped)
