@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/base64.h"
 #include "base/util.h"
 
 /* A singular field, or one element of a repeated one, at @at. */
@@ -37,10 +38,12 @@ static json_t *enum_value(const ProtobufCEnumDescriptor *descriptor, int value)
 
 static json_t *bytes_value(const ProtobufCBinaryData *bytes)
 {
-	_cleanup_free_ char *hex = alloc0(bytes->len * 2 + 1, 1);
+	_cleanup_buffer_ struct buffer text = { 0 };
 
-	hex_format(bytes->data, bytes->len, hex);
-	return never_null(json_string(hex));
+	base64_encode(bytes->data, bytes->len, &text);
+	while (text.size % 4)
+		buffer_append_text(&text, "=");
+	return never_null(json_stringn((const char *)text.data, text.size));
 }
 
 static json_t *value_of(const ProtobufCFieldDescriptor *field, const void *at)

@@ -4,7 +4,7 @@
  * there, whatever its value. Enums are their names (a number that has none stays
  * one), all numbers are JSON numbers (also those of 64 bits: proto3's own mapping
  * makes texts of them, but none here reaches 2^53 in earnest), maps are objects,
- * bytes are hex digits, and a message that is not set is null, also within a oneof.
+ * bytes are base64, and a message that is not set is null, also within a oneof.
  * Any thread.
  */
 #include <jansson.h>

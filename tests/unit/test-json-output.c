@@ -86,6 +86,27 @@ Test(json_output, a_map_is_an_object)
 	json_decref(value);
 }
 
+static void expect_bytes(const char *bytes, const char *wanted)
+{
+	Pyenvd__V1__CreateEnvironmentResponse response =
+		PYENVD__V1__CREATE_ENVIRONMENT_RESPONSE__INIT;
+	json_t *value;
+
+	response.beam_environment.data = (uint8_t *)bytes;
+	response.beam_environment.len = strlen(bytes);
+	value = json_output_message(&response.base);
+	cr_expect_str_eq(json_string_value(json_object_get(value, "beam_environment")), wanted);
+	json_decref(value);
+}
+
+Test(json_output, bytes_are_base64)
+{
+	expect_bytes("", "");
+	expect_bytes("\377", "/w==");
+	expect_bytes("\377\376", "//4=");
+	expect_bytes("\377\376\375", "//79");
+}
+
 Test(json_output, messages_are_nested_and_lists_are_arrays)
 {
 	Pyenvd__V1__Environment environment = PYENVD__V1__ENVIRONMENT__INIT;
