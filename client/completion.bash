@@ -41,7 +41,7 @@ _pyenvctl()
 	verb=$(_pyenvctl_verb)
 	COMPREPLY=()
 	case $prev in
-	--archive | --archive-copy | --python-file | --python | --python-path | --socket | -[afp])
+	--archive | --archive-copy | --python-file | --python | --python-path | --socket | --worker-command | -[afp])
 		compopt -o default 2>/dev/null
 		return
 		;;

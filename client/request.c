@@ -15,6 +15,8 @@ void request_begin(struct request *request)
 	pyenvd__v1__holder__init(&request->holder);
 	pyenvd__v1__process_holder__init(&request->process);
 	pyenvd__v1__time_to_live_holder__init(&request->time_to_live);
+	pyenvd__v1__process_worker__init(&request->process_worker);
+	pyenvd__v1__docker_worker__init(&request->docker_worker);
 }
 
 /* protobuf-c's empty string is nobody's. */
@@ -66,6 +68,8 @@ void request_deinit(struct request *request)
 	free_text(message->label);
 	free_text(message->python);
 	free_text(message->python_path);
+	free_text(request->process_worker.command);
+	free_text(request->docker_worker.container_image);
 	*request = (struct request){ 0 };
 }
 
@@ -238,6 +242,54 @@ static int take_env(void *data, const char *value, struct error *err)
 	return 0;
 }
 
+/* Of the two kinds of worker, one. */
+static int choose_worker(struct request *request,
+	Pyenvd__V1__CreateEnvironmentRequest__WorkerCase worker, struct error *err)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+
+	request_begin(request);
+	if (message->worker_case && message->worker_case != worker)
+		return fail(
+			err, -EINVAL, NULL, "'--worker-command' and '--docker' exclude each other");
+	message->worker_case = worker;
+	return 0;
+}
+
+static int take_worker_command(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+	char *path;
+	int r;
+
+	r = choose_worker(
+		request, PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_PROCESS_WORKER, err);
+	if (r)
+		return r;
+	r = make_absolute(value, strlen(value), &path, err);
+	if (r) {
+		error_prefix(err, "worker command '%s'", value);
+		return r;
+	}
+	set_text(&request->process_worker.command, path);
+	request->message.process_worker = &request->process_worker;
+	return 0;
+}
+
+static int take_docker(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+	int r;
+
+	r = choose_worker(
+		request, PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_DOCKER_WORKER, err);
+	if (r)
+		return r;
+	set_text(&request->docker_worker.container_image, text_copy(value));
+	request->message.docker_worker = &request->docker_worker;
+	return 0;
+}
+
 static int take_label(void *data, const char *value, struct error *err)
 {
 	struct request *request = data;
@@ -294,6 +346,11 @@ const struct argument request_arguments[] = {
 		take_python_path },
 	{ "env", 'e', "NAME=VALUE", "a variable of the environment; repeatable", take_env },
 	{ "bytecode", 0, "WHEN", "compile ahead: default, always or never", take_bytecode },
+	{ "worker-command", 0, "PATH",
+		"the program by which Beam starts workers, if not\n"
+		"pyenvd's own",
+		take_worker_command },
+	{ "docker", 0, "IMAGE", "Beam starts workers as containers of this image", take_docker },
 	{ "label", 0, "TEXT", "what lists show; not part of the identity", take_label },
 	{ "request-id", 0, "ID", "the same id gives the same lease", take_request_id },
 	{ 0 },

@@ -8,6 +8,8 @@ struct request {
 	Pyenvd__V1__Holder holder;
 	Pyenvd__V1__ProcessHolder process;
 	Pyenvd__V1__TimeToLiveHolder time_to_live;
+	Pyenvd__V1__ProcessWorker process_worker;
+	Pyenvd__V1__DockerWorker docker_worker;
 	bool is_begun;
 };
 

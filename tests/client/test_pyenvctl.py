@@ -296,6 +296,14 @@ class Create(Case):
             },
         )
 
+    def test_workers(self):
+        self.ctl("create", "--worker-command", "r.sh")
+        self.assertEqual(self.request()["process_worker"], {"command": self.scratch + "/r.sh"})
+        self.ctl("create", "--docker", "img:1")
+        self.assertEqual(self.request()["docker_worker"], {"container_image": "img:1"})
+        _, err = self.ctl("create", "--docker", "img:1", "--worker-command", "/r.sh", code=2)
+        self.assertIn("exclude each other", err)
+
     def test_links_are_not_resolved(self):
         os.symlink("/nonexistent/blob", self.scratch + "/venv.zip")
         self.ctl("create", "--archive", "venv.zip")
@@ -317,6 +325,7 @@ class Create(Case):
         self.assertEqual(environment["variables"]["PYTHONDONTWRITEBYTECODE"], "1")
         self.assertEqual(environment["timings"]["total_us"], 1234567)
         self.assertEqual(environment["interpreter"], "")
+        self.assertEqual(environment["beam_environment"], "//4=")
 
     def test_a_shell_can_evaluate_it(self):
         out, _ = self.ctl("create", "--shell", "--env", "Q=it's $HOME", "--env", "not-a-name=1")

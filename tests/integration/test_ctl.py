@@ -1,4 +1,5 @@
 """pyenvctl and a real daemon: the main job from a shell."""
+import base64
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import pytest
 import pyenvd_pb2 as pb
 from archives import make_sample, make_zip
+from beam_messages import runner
 from host import CTL, PATIENCE, wait_for
 
 FAKE_PYTHON = '#!/bin/sh\nexec /usr/bin/env python3 "$@"\n'
@@ -83,6 +85,16 @@ def test_a_lease_ends_with_the_process_that_was_named(host, client, source):
         assert client.leases()[0].holder_pid == sleeper.pid
         sleeper.kill()
     wait_for(lambda: not client.leases(), 'the lease to end')
+
+
+def test_beam_is_told_how_to_start_a_worker(host, source):
+    def told(*arguments):
+        made = asked(host, 'create', '--archive', f'{source}#a', *arguments)
+        return runner.Environment.FromString(base64.b64decode(made['beam_environment']))
+    assert told('--docker', 'img:1').payload == b'\x0a\x05img:1'
+    payload = runner.ProcessPayload.FromString(told('--worker-command', '/b/r.sh').payload)
+    assert payload.command == '/b/r.sh' and '_PYTHON_WORKING_DIR' in payload.env
+    assert told().urn == 'beam:env:process:v1'
 
 
 def test_a_time_to_live_can_be_renewed(host, source):

@@ -91,6 +91,7 @@ class Environments(services.EnvironmentsServicer):
             interpreter="/usr/bin/python3" if request.python else "",
             variables=variables,
             timings=pb.Timings(total_us=1234567, resolve_us=400, prepare_us=5600, lease_us=100),
+            beam_environment=b"\xff\xfe",
             expires_unix_ms=NOW if request.holder.HasField("time_to_live") else 0,
         )
 

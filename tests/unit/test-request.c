@@ -86,6 +86,26 @@ Test(request, the_last_value_of_a_variable_wins)
 	request_deinit(&request);
 }
 
+Test(request, a_worker_is_of_one_kind)
+{
+	cr_assert_eq(chdir("/usr"), 0);
+	cr_expect_eq(take("worker-command", "bin/a"), 0);
+	cr_expect_eq(take("worker-command", "/b"), 0);
+	cr_expect_str_eq(request.message.process_worker->command, "/b");
+	cr_expect_eq(take("worker-command", ""), -EINVAL);
+	cr_expect_str_eq(err.text, "worker command '': the file's name is empty");
+	cr_expect_eq(take("docker", "img:1"), -EINVAL);
+	cr_expect(strstr(err.text, "exclude"), "%s", err.text);
+	cr_expect_eq(request.message.worker_case,
+		PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_PROCESS_WORKER);
+	request_deinit(&request);
+	cr_expect_eq(take("docker", "img:1"), 0);
+	cr_expect_eq(take("docker", "img:2"), 0);
+	cr_expect_str_eq(request.message.docker_worker->container_image, "img:2");
+	cr_expect_eq(take("worker-command", "/b"), -EINVAL);
+	request_deinit(&request);
+}
+
 Test(request, it_survives_packing)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *back;
@@ -98,6 +118,7 @@ Test(request, it_survives_packing)
 	take("label", "l");
 	take("request-id", "r");
 	take("bytecode", "never");
+	take("worker-command", "/r");
 	request_set_base(&request, "/bin", NULL);
 	request_hold_for(&request, 60);
 	size = pyenvd__v1__create_environment_request__pack(&request.message, bytes);
@@ -109,6 +130,7 @@ Test(request, it_survives_packing)
 	cr_expect_eq(back->bytecode, PYENVD__V1__BYTECODE__BYTECODE_NEVER);
 	cr_expect_eq(back->n_base_variables, 1);
 	cr_expect_eq(back->holder->time_to_live->seconds, 60);
+	cr_expect_str_eq(back->process_worker->command, "/r");
 	pyenvd__v1__create_environment_request__free_unpacked(back, NULL);
 }
 
