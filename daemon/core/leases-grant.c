@@ -86,11 +86,16 @@ static int check_count(struct leases *leases, const struct peer *peer, struct er
 int leases_grant(
 	struct leases *leases, struct lease_grant *grant, struct lease **ret, struct error *err)
 {
+	static const enum db_worker workers[] = {
+		[SPEC_WORKER_PROCESS] = DB_WORKER_PROCESS,
+		[SPEC_WORKER_DOCKER] = DB_WORKER_DOCKER,
+	};
 	struct db_lease row = {
 		.uid = grant->peer->identity.uid,
 		.gid = grant->peer->identity.gid,
 		.owner = grant->owner,
 		.created = clock_unix_ms(),
+		.worker = workers[grant->spec->worker],
 	};
 	struct lease *lease;
 	int r;

@@ -25,6 +25,7 @@ static void read_lease(struct sql_statement *s, void *row)
 	lease->expires = sql_read_number(s);
 	lease->grace_ms = (uint32_t)sql_read_number(s);
 	lease->created = sql_read_number(s);
+	lease->worker = (enum db_worker)sql_read_number(s);
 }
 
 static int find_lease(struct sql_statement *s, struct db_lease *ret, struct error *err)
@@ -55,6 +56,7 @@ static int add_row(struct db *db, const struct db_lease *lease, struct error *er
 	sql_bind_number(s, lease->expires);
 	sql_bind_number(s, lease->grace_ms);
 	sql_bind_number(s, lease->created);
+	sql_bind_number(s, lease->worker);
 	return db_run(s, err);
 }
 

@@ -66,6 +66,12 @@ enum db_holder {
 	DB_HOLDER_TIME,
 };
 
+/* What is to be started in a lease's environment. */
+enum db_worker {
+	DB_WORKER_PROCESS = 1,
+	DB_WORKER_DOCKER,
+};
+
 struct db_lease {
 	char id[LEASE_ID_LENGTH + 1];
 	uint32_t uid, gid;
@@ -81,6 +87,7 @@ struct db_lease {
 	int64_t expires; /* of a time-to-live; 0 for others */
 	uint32_t grace_ms; /* of a connection */
 	int64_t created;
+	enum db_worker worker;
 };
 
 /* A digest that was computed for a file as it was then, by somebody who could

@@ -114,4 +114,8 @@ static const char *const migrations[] = {
 	"	PRIMARY KEY (lease, position)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX lease_layers_layer ON lease_layers (layer);",
+
+	/* What a lease's workers are: 1 processes, 2 containers. */
+	"ALTER TABLE leases ADD COLUMN worker INTEGER NOT NULL DEFAULT 1"
+	"	CHECK (worker BETWEEN 1 AND 2);",
 };

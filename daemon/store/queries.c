@@ -16,7 +16,7 @@
 
 #define LEASE_COLUMNS                                                                              \
 	"id, uid, gid, hash, owner, request_id, request_digest, label, holder, pid, pid_start,"    \
-	" boot_id, expires, grace_ms, created"
+	" boot_id, expires, grace_ms, created, worker"
 
 /* Whose rows a list shows: a uid's and those that all share; -1: all. */
 #define VISIBLE_TO(uid) "(" uid " = -1 OR owner = " uid " OR owner = -1)"
@@ -104,8 +104,8 @@ const char *const queries[QUERY_COUNT] = {
 
 	[QUERY_ADD_LEASE] =
 		"INSERT INTO leases (id, uid, gid, hash, owner, request_id, request_digest, label,"
-		" holder, pid, pid_start, boot_id, expires, grace_ms, created) VALUES"
-		" (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+		" holder, pid, pid_start, boot_id, expires, grace_ms, created, worker) VALUES"
+		" (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
 	[QUERY_ADD_LEASE_LAYER] = "INSERT INTO lease_layers (lease, position, layer)"
 				  " SELECT ?1, ?2, id FROM layers WHERE id = ?3 AND state = 2",
 	[QUERY_USE_LAYERS_OF_LEASE] =

@@ -102,6 +102,7 @@ static void hit(struct bench *bench, const char *id, int64_t now)
 		.holder = DB_HOLDER_PROCESS,
 		.pid = 12345,
 		.boot_id = "00000000-0000-0000-0000-000000000000",
+		.worker = DB_WORKER_PROCESS,
 	};
 	char sha256[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
 	struct db_layer layer;

@@ -60,6 +60,7 @@ int scratch_add_lease(struct db *db, const char *id, const char *hash, const cha
 		.pid_start = 2,
 		.boot_id = "boot",
 		.created = 5,
+		.worker = DB_WORKER_PROCESS,
 	};
 
 	snprintf(lease.id, sizeof(lease.id), "%s", id);

@@ -125,7 +125,7 @@ Test(db, a_file_that_all_may_read_is_closed_to_them)
 
 Test(db, a_new_file_walks_all_migrations)
 {
-	cr_expect_eq(ask("PRAGMA user_version"), 1);
+	cr_expect_eq(ask("PRAGMA user_version"), 2);
 	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 8);
 	cr_expect_eq(ask("SELECT COUNT(*) FROM pragma_table_list"
 			 " WHERE schema = 'main' AND type = 'table' AND NOT strict"
@@ -140,7 +140,22 @@ Test(db, what_was_written_is_there_after_opening_again)
 	lease("lease-1", "request");
 	reopen();
 	cr_expect_eq(layer_of("aaaaaaaa").leases, 1);
-	cr_expect_eq(ask("PRAGMA user_version"), 1);
+	cr_expect_eq(ask("PRAGMA user_version"), 2);
+}
+
+Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
+{
+	struct db_lease got;
+
+	fill();
+	lease("lease-1", "request");
+	execute("ALTER TABLE leases DROP COLUMN worker");
+	execute("PRAGMA user_version = 1");
+	reopen();
+	cr_expect_eq(ask("PRAGMA user_version"), 2);
+	cr_assert_eq(db_find_lease(db, "lease-1", &got, &err), 0, "%s", err.text);
+	cr_expect_eq(got.worker, DB_WORKER_PROCESS);
+	cr_expect_eq(got.created, 5);
 }
 
 Test(db, a_later_schema_is_refused)
@@ -795,6 +810,7 @@ Test(db, a_lease_is_read_as_it_was_written)
 		.expires = 4,
 		.grace_ms = UINT32_MAX,
 		.created = 6,
+		.worker = DB_WORKER_DOCKER,
 	};
 	struct db_lease to_write = written, got;
 
@@ -818,6 +834,7 @@ Test(db, a_lease_is_read_as_it_was_written)
 	cr_expect_eq(got.expires, written.expires);
 	cr_expect_eq(got.grace_ms, written.grace_ms);
 	cr_expect_eq(got.created, written.created);
+	cr_expect_eq(got.worker, written.worker);
 	cr_expect_eq(db_find_lease(db, "lease-2", &got, &err), DB_E_NOT_FOUND);
 }
 
