@@ -161,6 +161,25 @@ void random_id(char *ret, size_t length)
 	ret[length] = 0;
 }
 
+void random_uuid(char ret[37])
+{
+	static const size_t groups[] = { 4, 2, 2, 2, 6 };
+	unsigned char bytes[16], *at = bytes;
+	size_t i;
+
+	if (getentropy(bytes, sizeof(bytes)))
+		abort();
+	bytes[6] = (bytes[6] & 0x0f) | 0x40;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	for (i = 0; i < ARRAY_SIZE(groups); i++) {
+		hex_format(at, groups[i], ret);
+		at += groups[i];
+		ret += 2 * groups[i];
+		*ret++ = '-';
+	}
+	ret[-1] = 0;
+}
+
 void timed_id(char *ret, size_t length, int64_t unix_ms)
 {
 	static const char digits[] = "234567abcdefghijklmnopqrstuvwxyz";

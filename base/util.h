@@ -72,6 +72,9 @@ int hex_parse(const char *hex, void *bytes, size_t size);
 /* @length random characters of a-z and 2-7, and a NUL: for ids in paths. */
 void random_id(char *ret, size_t length);
 
+/* A random UUID (version 4) as text, with its NUL. */
+void random_uuid(char ret[37]);
+
 #define TIMED_ID_TIME 9
 /* The same, of which the first TIMED_ID_TIME are the time in milliseconds (2-7 before a-z),
  * so that ids made later sort later. @length is more than that. */

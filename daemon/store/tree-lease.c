@@ -2,8 +2,11 @@
  * A lease is made from the outside in: the base directory as ourselves (only we
  * may write in leases/), given away while it is empty, the rest as its owner.
  * What is inside belongs to the owner and may be anything by the time we look
- * again: it is looked at with the owner's rights and never through a link.
+ * again: it is looked at with the owner's rights and never through a link. Nor is
+ * a file made through what the owner may have mounted on the directory since (a
+ * file system of their own can keep whoever asks it waiting).
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -212,6 +215,39 @@ int tree_open_lease_directory(
 			target_dir, id);
 	*ret_fd = fd;
 	return 0;
+}
+
+static int write_new(int directory, const char *name, const void *data, size_t size)
+{
+	_cleanup_close_ int fd = openat(
+		directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fs_write_all(fd, data, size);
+	if (r)
+		unlinkat(directory, name, 0);
+	return r;
+}
+
+int tree_write_lease_file(struct tree *tree, const char *id, const struct identity *owner,
+	const char *name, const void *data, size_t size, struct error *err)
+{
+	_cleanup_close_ int directory = -1;
+	bool foreign = is_foreign(owner);
+	int r;
+
+	assert(!strchr(name, '/'));
+	r = foreign ? identity_assume(owner, err) : 0;
+	if (r)
+		return r;
+	directory = fs_openat2(
+		tree->leases, id, O_PATH | O_DIRECTORY, 0, RESOLVE_INSIDE | RESOLVE_NO_XDEV);
+	r = directory < 0 ? directory : write_new(directory, name, data, size);
+	if (foreign)
+		identity_resume();
+	return r ? tree_fail_to_make(err, r, "a file for lease", id) : 0;
 }
 
 int tree_remove_empty_lease(struct tree *tree, const char *id)

@@ -67,6 +67,10 @@ int tree_make_lease(struct tree *tree, const char *id, const struct identity *ow
  * the rights of whom the lease's directory belongs to. */
 int tree_open_lease_directory(
 	struct tree *tree, const char *id, const char *target_dir, int *ret_fd, struct error *err);
+/* A new file leases/<id>/<name> of these bytes, mode 0400, made by @owner, whose lease
+ * it is; nothing that is there is written over (-EEXIST). On failure nothing is left. */
+int tree_write_lease_file(struct tree *tree, const char *id, const struct identity *owner,
+	const char *name, const void *data, size_t size, struct error *err);
 /* The lease's directory, when it is empty of everything (else -ENOTEMPTY); 0 as
  * well when it is gone already. */
 int tree_remove_empty_lease(struct tree *tree, const char *id);

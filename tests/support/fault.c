@@ -85,6 +85,13 @@ int __wrap_fs_openat2(int dir, const char *path, int flags, mode_t mode, uint64_
 	return is_due(false) ? -fault.error : __real_fs_openat2(dir, path, flags, mode, resolve);
 }
 
+int __real_fs_write_all(int fd, const void *data, size_t size);
+int __wrap_fs_write_all(int fd, const void *data, size_t size);
+int __wrap_fs_write_all(int fd, const void *data, size_t size)
+{
+	return is_due(true) ? -fault.error : __real_fs_write_all(fd, data, size);
+}
+
 /* ---- SQLite's calls */
 
 static int sqlite_open(const char *path, int flags, int mode)

@@ -138,6 +138,18 @@ static int make_lease_directory(const struct names *names)
 	return r;
 }
 
+static int write_file(const struct names *names)
+{
+	struct identity me = { .uid = identity_may_change() ? 1234 : geteuid(), .gid = getegid() };
+	int r = tree_write_lease_file(tree, names->lease, &me, "token", "words", 5, &err);
+	_cleanup_free_ char *lease = tree_lease_path(tree, names->lease);
+	_cleanup_free_ char *made = text_format("%s/token", lease);
+	struct stat st;
+
+	cr_expect_eq(stat(made, &st) == 0, r == 0, "all or nothing: %d %s", r, err.text);
+	return r;
+}
+
 static int read_lists(void)
 {
 	struct db_layers layers = { 0 };
@@ -170,6 +182,8 @@ static int live(const struct names *names)
 		r = take_lease(names);
 	if (r == 0)
 		r = make_lease_directory(names);
+	if (r == 0)
+		r = write_file(names);
 	if (r == 0)
 		r = read_lists();
 	if (r == 0)

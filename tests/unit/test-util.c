@@ -28,6 +28,23 @@ Test(util, ids_of_one_moment_differ)
 	cr_expect_str_neq(a, b);
 }
 
+Test(util, a_random_uuid_says_that_it_is_one)
+{
+	static const char shape[] = "xxxxxxxx-xxxx-4xxx-Nxxx-xxxxxxxxxxxx";
+	char a[37], b[37];
+	size_t i;
+
+	random_uuid(a);
+	random_uuid(b);
+	cr_assert_eq(strlen(a), 36);
+	for (i = 0; i < 36; i++)
+		cr_expect(shape[i] == 'x'         ? strchr("0123456789abcdef", a[i]) != NULL
+				: shape[i] == 'N' ? strchr("89ab", a[i]) != NULL
+						  : a[i] == shape[i],
+			"%s: %zu", a, i);
+	cr_expect_str_neq(a, b);
+}
+
 Test(util, sizes_have_units)
 {
 	uint64_t n;
