@@ -113,7 +113,28 @@ static void create_stream(struct rpc *rpc, const ProtobufCMessage *request)
 	create(rpc, request, true);
 }
 
-/* ---- ReleaseEnvironment, RenewLease */
+/* ---- CreateRetrievalToken, ReleaseEnvironment, RenewLease */
+
+static void create_retrieval_token(struct rpc *rpc, const ProtobufCMessage *message)
+{
+	const Pyenvd__V1__CreateRetrievalTokenRequest *request = (const void *)message;
+	Pyenvd__V1__CreateRetrievalTokenResponse response =
+		PYENVD__V1__CREATE_RETRIEVAL_TOKEN_RESPONSE__INIT;
+	_cleanup_free_ char *token = NULL;
+	struct error err = { 0 };
+	int r;
+
+	r = convert_id(request->lease_id, "lease_id", &err);
+	if (r == 0)
+		r = manager_create_token(
+			rpc->api->manager, rpc->peer, request->lease_id, &token, &err);
+	if (r) {
+		rpc_fail(rpc, &err);
+		return;
+	}
+	response.retrieval_token = token;
+	rpc_reply(rpc, &response.base);
+}
 
 static void release_environment(struct rpc *rpc, const ProtobufCMessage *message)
 {
@@ -238,6 +259,11 @@ static const struct rpc_method methods[] = {
 		.path = "/pyenvd.v1.Environments/CreateEnvironmentWithProgress",
 		.request = &pyenvd__v1__create_environment_request__descriptor,
 		.handle = create_stream,
+	},
+	{
+		.path = "/pyenvd.v1.Environments/CreateRetrievalToken",
+		.request = &pyenvd__v1__create_retrieval_token_request__descriptor,
+		.handle = create_retrieval_token,
 	},
 	{
 		.path = "/pyenvd.v1.Environments/ReleaseEnvironment",

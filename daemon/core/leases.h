@@ -74,6 +74,10 @@ void lease_release(struct lease *lease, enum lease_end why);
 /* -EBADF style errors: NOT_FOUND, HOLDER_MISMATCH by reason. */
 int lease_renew(struct lease *lease, uint32_t seconds, struct error *err);
 
+/* A new retrieval token: the absolute path of a file, which the caller frees.
+ * WORKER_MISMATCH: not for this kind of worker. */
+int lease_make_token(struct lease *lease, char **ret, struct error *err);
+
 /* A HoldLease stream. */
 struct lease_hold {
 	struct lease *lease; /* private to leases.c; NULL while it holds nothing */

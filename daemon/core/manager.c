@@ -161,6 +161,16 @@ int manager_renew(struct manager *manager, const struct peer *peer, const char *
 	return r;
 }
 
+int manager_create_token(struct manager *manager, const struct peer *peer, const char *id,
+	char **ret, struct error *err)
+{
+	struct lease *lease;
+	int r;
+
+	r = find_lease(manager, peer, id, &lease, err);
+	return r ? r : lease_make_token(lease, ret, err);
+}
+
 int manager_hold(struct manager *manager, const struct peer *peer, const char *id,
 	struct lease_hold *hold, struct error *err)
 {

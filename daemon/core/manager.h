@@ -35,6 +35,9 @@ int manager_release(struct manager *manager, const struct peer *peer, const char
 	bool *released, struct error *err);
 int manager_renew(struct manager *manager, const struct peer *peer, const char *lease_id,
 	uint32_t seconds, int64_t *expires, struct error *err);
+/* The absolute path of a new retrieval token, owned by the caller. */
+int manager_create_token(struct manager *manager, const struct peer *peer, const char *lease_id,
+	char **ret, struct error *err);
 int manager_hold(struct manager *manager, const struct peer *peer, const char *lease_id,
 	struct lease_hold *hold, struct error *err);
 

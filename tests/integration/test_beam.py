@@ -1,10 +1,15 @@
-"""What Beam is told of a lease: how to start a worker."""
+"""What Beam is told of a lease: how to start a worker, and that there is nothing to retrieve."""
+import os
+import pathlib
+import stat
+
 import grpc
 import pyenvd_pb2 as pb
 import pytest
 from archives import make_sample
 from beam_messages import runner
-from host import archive, ttl
+from host import IS_ROOT, archive, failure_of, ttl, wait_for
+from remote import Remote
 
 PROCESS, DOCKER = 'beam:env:process:v1', 'beam:env:docker:v1'
 
@@ -122,3 +127,100 @@ def test_a_worker_that_cannot_be_is_refused(client, worker, words):
     assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, 'REQUEST_INVALID')
     assert words in failure.message
     assert not client.leases()
+
+
+# ---- retrieval tokens
+
+USER, OTHER = 65534, 65533
+
+
+def token(client, lease_id):
+    request = pb.CreateRetrievalTokenRequest(lease_id=lease_id)
+    return client.environments.CreateRetrievalToken(request).retrieval_token
+
+
+def no_token(client, lease_id):
+    with pytest.raises(grpc.RpcError) as caught:
+        token(client, lease_id)
+    return failure_of(caught.value)
+
+
+def test_a_token_says_that_there_is_nothing_to_retrieve(client):
+    lease = client.create(holder=ttl())
+    path = pathlib.Path(token(client, lease.lease_id))
+    assert path.read_bytes().hex() == '7b226d616e6966657374223a207b7d7d'
+    assert str(path.parent) == lease.base_directory
+    found = path.lstat()
+    assert stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o400
+    assert found.st_uid == os.geteuid()
+    uuid = path.name.removeprefix('retrieval_token_').removesuffix('.json')
+    assert [len(part) for part in uuid.split('-')] == [8, 4, 4, 4, 12] and uuid[14] == '4'
+
+
+def test_each_token_is_a_new_file_and_none_is_written_again(client):
+    lease = client.create(holder=ttl())
+    before = pathlib.Path(token(client, lease.lease_id))
+    stamp = before.stat()
+    paths = {token(client, lease.lease_id) for _ in range(20)}
+    assert len(paths) == 20 and str(before) not in paths
+    after = before.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        stamp.st_ino, stamp.st_mtime_ns, stamp.st_ctime_ns)
+
+
+def test_a_token_dies_with_its_lease_and_not_before(host, client):
+    lease = client.create(holder=ttl())
+    path = token(client, lease.lease_id)
+    host.restart()
+    assert os.path.exists(path)
+    assert os.path.exists(token(client, lease.lease_id))
+    assert client.release(lease.lease_id)
+    wait_for(lambda: not os.path.exists(lease.base_directory), 'the lease to be removed')
+    failure = no_token(client, lease.lease_id)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, 'NOT_FOUND')
+    host.expect_tidy(client)
+
+
+@pytest.mark.parametrize('lease_id, code', [
+    ('', grpc.StatusCode.INVALID_ARGUMENT),
+    ('x' * 129, grpc.StatusCode.INVALID_ARGUMENT),
+    ('../layers', grpc.StatusCode.NOT_FOUND),
+])
+def test_what_is_no_lease_has_no_token(client, lease_id, code):
+    assert no_token(client, lease_id).code == code
+
+
+def test_containers_have_no_token_also_after_a_restart(host, client):
+    lease = client.create(docker_worker=docker('img:1'), holder=ttl())
+    for _ in range(2):
+        failure = no_token(client, lease.lease_id)
+        assert failure.code == grpc.StatusCode.FAILED_PRECONDITION
+        assert failure.reason == 'WORKER_MISMATCH' and 'containers' in failure.message
+        host.restart()
+    assert os.listdir(lease.base_directory) == ['work']
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='asks for root: other users')
+def test_a_token_is_for_its_user_and_administrators(host, client):
+    with Remote(host, USER) as user, Remote(host, OTHER) as other:
+        lease = user.call('create', holder=ttl())
+        request = pb.CreateRetrievalTokenRequest(lease_id=lease.lease_id)
+        call = 'environments.CreateRetrievalToken'
+        paths = [user.call(call, request).retrieval_token, token(client, lease.lease_id)]
+        for path in paths:
+            found = os.stat(path)
+            assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (USER, 0o400)
+        failure = other.fail(call, request)
+        assert (failure.code, failure.reason) == (
+            grpc.StatusCode.PERMISSION_DENIED, 'NOT_ALLOWED')
+        assert len(os.listdir(lease.base_directory)) == 3
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='asks for root: other users')
+def test_a_directory_that_its_user_locked_gets_no_token(host, client):
+    with Remote(host, USER) as user:
+        lease = user.call('create', holder=ttl())
+    os.chmod(lease.base_directory, 0o500)
+    assert 'denied' in no_token(client, lease.lease_id).message
+    os.chmod(lease.base_directory, 0o700)
+    assert os.path.exists(token(client, lease.lease_id))
