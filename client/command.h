@@ -40,7 +40,7 @@ enum {
 };
 
 extern const struct command command_collect, command_create, command_help, command_list,
-	command_release, command_renew, command_run, command_show, command_status;
+	command_release, command_renew, command_run, command_show, command_status, command_token;
 
 /* --- pyenvctl.c --- */
 

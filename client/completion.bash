@@ -54,7 +54,7 @@ _pyenvctl()
 	*,-*) _pyenvctl_offer "$(_pyenvctl_options "$1" "$verb")" ;;
 	,* | help,*) _pyenvctl_offer "$("$1" help | sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p')" ;;
 	list,*) _pyenvctl_offer environments layers leases creations ;;
-	release,* | renew,*) _pyenvctl_offer "$(_pyenvctl_ids "$1" leases)" ;;
+	release,* | renew,* | token,*) _pyenvctl_offer "$(_pyenvctl_ids "$1" leases)" ;;
 	show,*) _pyenvctl_offer "$(for kind in leases layers environments; do
 		_pyenvctl_ids "$1" "$kind"
 	done)" ;;

@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
 	&command_run,
 	&command_release,
 	&command_renew,
+	&command_token,
 	&command_status,
 	&command_list,
 	&command_show,

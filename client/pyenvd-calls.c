@@ -3,6 +3,25 @@
 
 #include "base/util.h"
 
+enum pyenvd_code pyenvd_create_retrieval_token(
+	struct pyenvd *client, const char *lease_id, char **ret, struct pyenvd_error *error)
+{
+	Pyenvd__V1__CreateRetrievalTokenRequest request =
+		PYENVD__V1__CREATE_RETRIEVAL_TOKEN_REQUEST__INIT;
+	Pyenvd__V1__CreateRetrievalTokenResponse *response;
+	ProtobufCMessage *answer;
+	enum pyenvd_code code;
+
+	request.lease_id = (char *)lease_id;
+	code = pyenvd_call(client, "CreateRetrievalToken", &request.base, &answer, error);
+	if (code)
+		return code;
+	response = container_of(answer, Pyenvd__V1__CreateRetrievalTokenResponse, base);
+	*ret = text_copy(response->retrieval_token);
+	pyenvd_message_free(response);
+	return PYENVD_OK;
+}
+
 enum pyenvd_code pyenvd_release_environment(
 	struct pyenvd *client, const char *lease_id, bool *ret, struct pyenvd_error *error)
 {

@@ -541,6 +541,19 @@ class Others(Case):
             json.loads(out), {"lease_id": "lease1", "expires_unix_ms": 1_700_000_001_000}
         )
 
+    def test_token(self):
+        out, _ = self.ctl("token", "lease1")
+        self.assertEqual(out, "/leases/lease1/t.json\n")
+        self.assertEqual(self.request(), {"lease_id": "lease1"})
+        out, _ = self.ctl("token", "lease1", "--json")
+        self.assertEqual(
+            json.loads(out), {"lease_id": "lease1", "retrieval_token": "/leases/lease1/t.json"}
+        )
+        out, err = self.ctl("token", "gone", code=1)
+        self.assertEqual((out, err), ("", "pyenvctl: there is no lease 'gone'\n"))
+        _, err = self.ctl("token", code=2)
+        self.assertIn("usage: pyenvctl token [OPTION…] LEASE", err)
+
     def test_status(self):
         out, _ = self.ctl("status")
         for line in (

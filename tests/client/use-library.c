@@ -48,6 +48,7 @@ static void check_calls(void)
 	Pyenvd__V1__CollectResponse *collected;
 	Pyenvd__V1__GetStatusResponse *status;
 	Pyenvd__V1__ShowResponse *shown;
+	char *token = NULL;
 	int64_t end;
 	bool was_there;
 
@@ -61,6 +62,9 @@ static void check_calls(void)
 	CHECK(pyenvd_get_status(client, &status, &error) == PYENVD_OK);
 	CHECK(pyenvd_show(client, "lease1", &shown, &error) == PYENVD_OK);
 	CHECK(shown->found_case == PYENVD__V1__SHOW_RESPONSE__FOUND_LEASE);
+	CHECK(pyenvd_create_retrieval_token(client, "lease1", &token, &error) == PYENVD_OK);
+	CHECK(strcmp(token, "/leases/lease1/t.json") == 0);
+	free(token);
 	CHECK(pyenvd_renew_lease(client, "lease1", 10, &end, &error) == PYENVD_OK);
 	CHECK(end == 1700000010000);
 	CHECK(pyenvd_release_environment(client, "gone", &was_there, NULL) == PYENVD_OK);

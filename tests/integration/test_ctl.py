@@ -97,6 +97,17 @@ def test_beam_is_told_how_to_start_a_worker(host, source):
     assert told().urn == 'beam:env:process:v1'
 
 
+def test_a_token_is_a_file_of_the_lease(host):
+    lease = asked(host, 'create')
+    path = host.ctl('token', lease['lease_id']).stdout.removesuffix('\n')
+    assert os.path.dirname(path) == lease['base_directory']
+    with open(path, encoding='ascii') as token:
+        assert token.read() == '{"manifest": {}}'
+    other = asked(host, 'token', lease['lease_id'])['retrieval_token']
+    assert other != path and os.path.exists(other)
+    assert 'no lease' in refused(host, 'token', 'none')
+
+
 def test_a_time_to_live_can_be_renewed(host, source):
     made = asked(host, 'create', '--archive', f'{source}#a', '--ttl', '90s')
     renewed = asked(host, 'renew', made['lease_id'], '--ttl', '2h')

@@ -136,6 +136,12 @@ class Environments(services.EnvironmentsServicer):
             refuse(context, grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED", "not yours")
         return pb.ReleaseEnvironmentResponse(released=request.lease_id != "gone")
 
+    def CreateRetrievalToken(self, request, context):
+        self.calls.begin("CreateRetrievalToken", request, context)
+        if request.lease_id == "gone":
+            refuse(context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "there is no lease 'gone'")
+        return pb.CreateRetrievalTokenResponse(retrieval_token="/leases/lease1/t.json")
+
     def RenewLease(self, request, context):
         self.calls.begin("RenewLease", request, context)
         return pb.RenewLeaseResponse(expires_unix_ms=NOW + request.seconds * 1000)
