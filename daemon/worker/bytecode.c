@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "daemon/worker/compile.h"
+#include "daemon/worker/virtualenv.h"
 
 #define TIME_LIMIT_US (600 * UINT64_C(1000000))
 #define HEADER_SIZE 16
@@ -27,64 +28,23 @@ struct files {
 	uint64_t bytes; /* of all sources */
 };
 
-/* ---- the virtualenv */
-
-/* python, python3, python3.11 */
-static bool is_python(const char *name)
-{
-	return text_starts_with(name, "python") && name[6 + strspn(name + 6, "0123456789.")] == 0;
-}
-
-/* @root: "" or "venv/". The first that is there; owned. The place is sorted. */
-static char *find_python(const struct bytecode *bytecode, size_t count, const char *root)
-{
-	_cleanup_free_ char *bin = text_format("%sbin/", root);
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		struct place_view view = place_get(bytecode->place, i);
-
-		if (view.name && view.type != PLACE_DIRECTORY && text_starts_with(view.name, bin) &&
-			is_python(view.name + strlen(bin)))
-			return text_format("%s/tree/%s", bytecode->directory, view.name);
-	}
-	return NULL;
-}
-
-/* The directory, "" or "venv/", that has a pyvenv.cfg at the top or one below. */
-static bool find_virtualenv(const struct bytecode *bytecode, size_t count, char root[256])
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		struct place_view view = place_get(bytecode->place, i);
-		const char *slash = view.name ? strchr(view.name, '/') : NULL;
-		size_t n = slash ? (size_t)(slash - view.name) + 1 : 0;
-
-		if (!view.name || view.type != PLACE_FILE || n > 255)
-			continue;
-		if (!text_equal(view.name + n, "pyvenv.cfg"))
-			continue;
-		memcpy(root, view.name, n);
-		root[n] = 0;
-		return true;
-	}
-	return false;
-}
+/* ---- who compiles */
 
 /* -ENOENT without words: there is nothing to be done. @root: what is to be compiled. */
 static int find_interpreter(const struct bytecode *bytecode, size_t count, char root[256],
 	struct interpreter *ret, struct error *err)
 {
 	_cleanup_free_ char *link = NULL;
+	const char *python;
 	size_t i;
 
 	*root = 0;
-	if (find_virtualenv(bytecode, count, root)) {
-		link = find_python(bytecode, count, root);
-		if (!link)
+	if (virtualenv_find(bytecode->place, count, root)) {
+		python = virtualenv_find_python(bytecode->place, count, root);
+		if (!python)
 			return fail(err, -ENOENT, NULL,
 				"no bytecode: the virtualenv has no bin/python");
+		link = text_format("%s/tree/%s", bytecode->directory, python);
 	}
 	if (bytecode->mode == BYTECODE_ALWAYS)
 		*root = 0;
