@@ -71,7 +71,10 @@ void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE])
 {
 	struct encoder encoder;
 
-	begin(&encoder, "pyenvd layer 1");
+	/* A number for each kind: it goes up when equal content would become another layer,
+	 * so that those of an older pyenvd are not taken for ours. Archives: 2 finishes the
+	 * scripts of virtualenvs. */
+	begin(&encoder, layer->layer == JOB_LAYER_ARCHIVE ? "pyenvd layer 2" : "pyenvd layer 1");
 	add_text(&encoder, hash_layer_kind(layer->layer));
 	add_text(&encoder, layer->name);
 	add_text(&encoder, layer->digest);

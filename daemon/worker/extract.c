@@ -1,6 +1,6 @@
 /*
  *	lock -> (copy) -> map -> tree/ from the source, its digest meanwhile in a thread of
- *	its own -> links -> bytecode -> modes and times -> manifest -> who may enter
+ *	its own -> links -> scripts -> bytecode -> modes and times -> manifest -> who may enter
  *
  * The lock is on the layer's directory, through a descriptor of our own, which the
  * interpreters share: it is gone when this process and they are, and not before, whoever
@@ -21,6 +21,7 @@
 #include "daemon/worker/digest.h"
 #include "daemon/worker/manifest.h"
 #include "daemon/worker/plain.h"
+#include "daemon/worker/scripts.h"
 #include "daemon/worker/tar.h"
 #include "daemon/worker/zip.h"
 
@@ -166,6 +167,18 @@ static int fill_tree(struct extract *extract, struct place *place, struct error 
 	abort();
 }
 
+static int finish_scripts(
+	struct extract *extract, struct place *place, int tree_fd, struct error *err)
+{
+	struct scripts scripts = {
+		.place = place,
+		.directory = extract->directory,
+		.tree_fd = tree_fd,
+	};
+
+	return extract->kind == EXTRACT_ARCHIVE ? scripts_finish(&scripts, err) : 0;
+}
+
 static int make_bytecode(
 	struct extract *extract, struct place *place, int tree_fd, struct error *err)
 {
@@ -205,6 +218,8 @@ static int make_tree(struct extract *extract, struct error *err)
 	r = fill_tree(extract, place, err);
 	if (r == 0)
 		r = place_finish_links(place, err);
+	if (r == 0)
+		r = finish_scripts(extract, place, tree_fd, err);
 	if (r == 0)
 		r = make_bytecode(extract, place, tree_fd, err);
 	if (r)

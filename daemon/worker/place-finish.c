@@ -5,6 +5,7 @@
  */
 #include "daemon/worker/place.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@ static int make_hardlink(struct place *place, struct place_entry *entry, struct 
 
 	if (linkat(place->tree_fd, to->name, place->tree_fd, entry->name, 0))
 		return place_fail_write(place, -errno, entry->name, err);
+	to->is_linked = true;
 	entry->type = to->type;
 	entry->is_executable = to->is_executable;
 	entry->mtime = to->mtime;
@@ -114,9 +116,28 @@ int place_add_generated(struct place *place, const char *name, int64_t mtime,
 	return 0;
 }
 
+int place_replace(
+	struct place *place, const char *name, struct place_entry **ret, struct error *err)
+{
+	struct place_entry *old = place_find(place, name), *entry;
+
+	assert(old && old->type == PLACE_FILE);
+	if (unlinkat(place->tree_fd, name, 0))
+		return place_fail_write(place, -errno, name, err);
+	place_drop(place, old);
+	entry = place_append(place, text_copy(name), PLACE_FILE);
+	entry->mtime = old->mtime;
+	entry->is_executable = old->is_executable;
+	map_add(&place->names, &entry->node, entry->name);
+	*ret = entry;
+	return 0;
+}
+
 void place_drop(struct place *place, struct place_entry *entry)
 {
-	atomic_fetch_sub(&place->bytes, entry->size);
+	/* The bytes of a file with several names are its first name's, and stay. */
+	if (!entry->first && !entry->is_linked)
+		atomic_fetch_sub(&place->bytes, entry->size);
 	map_remove(&place->names, &entry->node);
 }
 

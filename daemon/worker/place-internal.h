@@ -15,6 +15,7 @@ struct place_entry {
 	char *name, *target; /* owned */
 	enum place_type type;
 	bool is_executable, mode_unknown, is_generated;
+	bool is_linked; /* the file has other names, by hard links */
 	int64_t mtime; /* -1: none was given */
 	uint64_t size;
 	uint8_t sha256[SHA256_SIZE];

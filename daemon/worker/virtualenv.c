@@ -12,6 +12,13 @@ bool virtualenv_is_python(const char *name)
 	return text_equal(name, "") || text_equal(name, "t") || text_equal(name, "d");
 }
 
+bool virtualenv_is_at(const struct place *place, const char *root)
+{
+	_cleanup_free_ char *config = text_format("%spyvenv.cfg", root);
+
+	return place_type_of(place, config) == PLACE_FILE;
+}
+
 bool virtualenv_find(const struct place *place, size_t count, char root[256])
 {
 	size_t i;
