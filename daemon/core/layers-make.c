@@ -100,6 +100,8 @@ static int publish(struct making *making, const struct job_result *result, struc
 		return r;
 	making->layer.state = LAYER_READY;
 	layers->core->counters.layers_made++;
+	if (*result->note)
+		log_info("layer-note", "id=%s text='%s'", making->layer.id, LOG_TEXT(result->note));
 	return 0;
 }
 
