@@ -72,8 +72,8 @@ void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE])
 	struct encoder encoder;
 
 	/* A number for each kind: it goes up when equal content would become another layer,
-	 * so that those of an older pyenvd are not taken for ours. Archives: 2 finishes the
-	 * scripts of virtualenvs. */
+	 * so that those of an older pyenvd are not taken for ours. Archives: 2 makes the
+	 * paths right that virtualenvs and conda environments have in files. */
 	begin(&encoder, layer->layer == JOB_LAYER_ARCHIVE ? "pyenvd layer 2" : "pyenvd layer 1");
 	add_text(&encoder, hash_layer_kind(layer->layer));
 	add_text(&encoder, layer->name);

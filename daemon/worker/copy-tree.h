@@ -1,5 +1,6 @@
 #pragma once
-/* A private copy of a layer's tree, for a lease that writes in it. */
+/* A private copy of a layer's tree, for a lease that writes in it. Paths in its files stay
+ * the layer's: its scripts start the layer's interpreter. */
 #include "base/identity.h"
 
 /* From the tree @from into the empty directory @to, which is @owner's, and so is what

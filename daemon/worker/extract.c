@@ -1,6 +1,6 @@
 /*
  *	lock -> (copy) -> map -> tree/ from the source, its digest meanwhile in a thread of
- *	its own -> links -> scripts -> bytecode -> modes and times -> manifest -> who may enter
+ *	its own -> links -> paths in files -> bytecode -> modes and times -> manifest -> who may enter
  *
  * The lock is on the layer's directory, through a descriptor of our own, which the
  * interpreters share: it is gone when this process and they are, and not before, whoever
@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include "daemon/worker/conda.h"
 #include "daemon/worker/digest.h"
 #include "daemon/worker/manifest.h"
 #include "daemon/worker/plain.h"
@@ -167,16 +168,21 @@ static int fill_tree(struct extract *extract, struct place *place, struct error 
 	abort();
 }
 
-static int finish_scripts(
+/* What depends on where the tree is. */
+static int finish_paths(
 	struct extract *extract, struct place *place, int tree_fd, struct error *err)
 {
-	struct scripts scripts = {
-		.place = place,
-		.directory = extract->directory,
-		.tree_fd = tree_fd,
-	};
+	struct scripts scripts = { place, extract->directory, tree_fd, 0 };
+	struct conda conda = { place, extract->directory, tree_fd, 0, "" };
+	int r;
 
-	return extract->kind == EXTRACT_ARCHIVE ? scripts_finish(&scripts, err) : 0;
+	if (extract->kind != EXTRACT_ARCHIVE)
+		return 0;
+	r = scripts_finish(&scripts, err);
+	if (r == 0)
+		r = conda_finish(&conda, err);
+	memcpy(extract->note, conda.note, sizeof(extract->note));
+	return r;
 }
 
 static int make_bytecode(
@@ -197,7 +203,8 @@ static int make_bytecode(
 		return 0;
 	r = bytecode_make(&bytecode, err);
 	extract->compiled = bytecode.compiled;
-	memcpy(extract->note, bytecode.note, sizeof(extract->note));
+	if (!*extract->note)
+		memcpy(extract->note, bytecode.note, sizeof(extract->note));
 	return r;
 }
 
@@ -219,7 +226,7 @@ static int make_tree(struct extract *extract, struct error *err)
 	if (r == 0)
 		r = place_finish_links(place, err);
 	if (r == 0)
-		r = finish_scripts(extract, place, tree_fd, err);
+		r = finish_paths(extract, place, tree_fd, err);
 	if (r == 0)
 		r = make_bytecode(extract, place, tree_fd, err);
 	if (r)

@@ -116,8 +116,8 @@ int place_add_generated(struct place *place, const char *name, int64_t mtime,
 	return 0;
 }
 
-int place_replace(
-	struct place *place, const char *name, struct place_entry **ret, struct error *err)
+int place_replace(struct place *place, const char *name, int64_t mtime, struct place_entry **ret,
+	struct error *err)
 {
 	struct place_entry *old = place_find(place, name), *entry;
 
@@ -126,7 +126,7 @@ int place_replace(
 		return place_fail_write(place, -errno, name, err);
 	place_drop(place, old);
 	entry = place_append(place, text_copy(name), PLACE_FILE);
-	entry->mtime = old->mtime;
+	entry->mtime = mtime;
 	entry->is_executable = old->is_executable;
 	map_add(&place->names, &entry->node, entry->name);
 	*ret = entry;

@@ -94,11 +94,11 @@ int place_finish_links(struct place *place, struct error *err);
  * something else is there, or where its directory would be. Write it as any other. */
 int place_add_generated(struct place *place, const char *name, int64_t mtime,
 	struct place_entry **ret, struct error *err);
-/* A file with other content instead of the archive's file @name, of its time and mode:
- * write it as any other, the limits hold. What was there is gone; who wants to read it
- * has it open. Names that were hard links to it keep the old content. */
-int place_replace(
-	struct place *place, const char *name, struct place_entry **ret, struct error *err);
+/* A file with other content instead of the archive's file @name, of the same mode: write
+ * it as any other, the limits hold. What was there is gone; who wants to read it has it
+ * open. Names that were hard links to it keep the old content. */
+int place_replace(struct place *place, const char *name, int64_t mtime, struct place_entry **ret,
+	struct error *err);
 /* The file is not there (any more) after all. */
 void place_drop(struct place *place, struct place_entry *entry);
 /* Modes and times of directories. Nothing can be written afterwards. */

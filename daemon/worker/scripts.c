@@ -158,10 +158,14 @@ static int replace(struct finishing *finishing, const char *name, const struct b
 	struct scripts *scripts = finishing->scripts;
 	struct place_entry *entry;
 	struct place_file file;
+	struct stat st;
 	ssize_t n = 1;
 	int r;
 
-	r = place_replace(scripts->place, name, &entry, err);
+	if (fstat(fd, &st))
+		return fail_errno(
+			err, -errno, NULL, "cannot read '%s/tree/%s'", scripts->directory, name);
+	r = place_replace(scripts->place, name, st.st_mtime, &entry, err);
 	if (r)
 		return r;
 	place_file_init(&file, scripts->place, entry, finishing->sha256);
