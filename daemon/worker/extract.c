@@ -2,24 +2,20 @@
  *	lock -> (copy) -> map -> tree/ from the source, its digest meanwhile in a thread of
  *	its own -> links -> paths in files -> bytecode -> modes and times -> manifest -> who may enter
  *
- * The lock is on the layer's directory, through a descriptor of our own, which the
- * interpreters share: it is gone when this process and they are, and not before, whoever
- * else has the directory open.
+ * The interpreters share the lock's descriptor: it is gone when this process and they are,
+ * and not before, whoever else has the directory open.
  */
 #include "daemon/worker/extract.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 #include "daemon/worker/conda.h"
 #include "daemon/worker/digest.h"
+#include "daemon/worker/layer.h"
 #include "daemon/worker/manifest.h"
 #include "daemon/worker/plain.h"
 #include "daemon/worker/scripts.h"
@@ -238,57 +234,7 @@ static int make_tree(struct extract *extract, struct error *err)
 	return r ? r : manifest_write(extract->directory_fd, place, extract->header, err);
 }
 
-/* ---- who may enter */
-
-/* Owner and one user: read and search; nobody else anything. */
-static int allow_user(int fd, uid_t uid)
-{
-	struct {
-		struct posix_acl_xattr_header header;
-		struct posix_acl_xattr_entry entries[5];
-	} acl = {
-		.header = { .a_version = POSIX_ACL_XATTR_VERSION },
-		.entries = {
-			{ ACL_USER_OBJ, ACL_READ | ACL_EXECUTE, (uint32_t)ACL_UNDEFINED_ID },
-			{ ACL_USER, ACL_READ | ACL_EXECUTE, uid },
-			{ ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID },
-			{ ACL_MASK, ACL_READ | ACL_EXECUTE, (uint32_t)ACL_UNDEFINED_ID },
-			{ ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID },
-		},
-	};
-
-	return fsetxattr(fd, "system.posix_acl_access", &acl, sizeof(acl), 0) ? -errno : 0;
-}
-
-static int set_access(const struct extract *extract, struct error *err)
-{
-	mode_t mode = extract->access_all ? 0555 : 0500;
-	int r = 0;
-
-	if (fchmod(extract->directory_fd, mode))
-		return fail_errno(
-			err, -errno, NULL, "cannot set the mode of '%s'", extract->directory);
-	if (!extract->access_all && extract->access_uid != geteuid())
-		r = allow_user(extract->directory_fd, extract->access_uid);
-	if (r == -EOPNOTSUPP)
-		return fail(err, r, "INTERNAL_ERROR",
-			"the file system of '%s' has no access control lists: layers can only be "
-			"shared between all users there (sharing = all)",
-			extract->directory);
-	return r ? fail_errno(err, r, NULL, "cannot let uid %d into '%s'", (int)extract->access_uid,
-			   extract->directory)
-		 : 0;
-}
-
 /* ---- all of it */
-
-static int lock(struct extract *extract, struct error *err)
-{
-	extract->lock_fd = openat(extract->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (extract->lock_fd < 0 || flock(extract->lock_fd, LOCK_EX))
-		return fail_errno(err, -errno, NULL, "cannot lock '%s'", extract->directory);
-	return 0;
-}
 
 static int prepare_source(struct extract *extract, struct error *err)
 {
@@ -319,10 +265,16 @@ static int check_source(struct extract *extract, struct hashing *hashing, int r,
 
 int extract_run(struct extract *extract, struct error *err)
 {
+	const struct layer_access access = {
+		.directory_fd = extract->directory_fd,
+		.directory = extract->directory,
+		.is_all = extract->access_all,
+		.uid = extract->access_uid,
+	};
 	struct hashing hashing = { .extract = extract };
 	int r;
 
-	r = lock(extract, err);
+	r = layer_lock(extract->directory_fd, extract->directory, &extract->lock_fd, err);
 	if (r == 0)
 		r = prepare_source(extract, err);
 	if (r == 0)
@@ -331,5 +283,5 @@ int extract_run(struct extract *extract, struct error *err)
 		return r;
 	r = make_tree(extract, err);
 	r = check_source(extract, &hashing, r, err);
-	return r ? r : set_access(extract, err);
+	return r ? r : layer_set_access(&access, err);
 }
