@@ -163,17 +163,19 @@ static int check_room(const struct source *source, int to, uint64_t reserve, str
 		(unsigned long long)reserve);
 }
 
-static int fill_copy(const struct source *source, int to, uint64_t reserve, struct error *err)
+int source_fill(const struct source *source, int to, uint64_t reserve, struct error *err)
 {
 	int r;
 
-	if (fs_clone(source->fd, to) == 0)
-		return 0;
-	r = check_room(source, to, reserve, err);
-	if (r)
-		return r;
-	r = fs_copy(source->fd, to, source->identity.size);
-	return r ? fail_copy(source, r, err) : 0;
+	if (fs_clone(source->fd, to)) {
+		r = check_room(source, to, reserve, err);
+		if (r)
+			return r;
+		r = fs_copy(source->fd, to, source->identity.size);
+		if (r)
+			return fail_copy(source, r, err);
+	}
+	return source_check(source, err);
 }
 
 int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err)
@@ -183,9 +185,7 @@ int source_copy(struct source *source, int directory_fd, uint64_t reserve, struc
 
 	if (to < 0)
 		return fail_copy(source, -errno, err);
-	r = fill_copy(source, to, reserve, err);
-	if (r == 0)
-		r = source_check(source, err);
+	r = source_fill(source, to, reserve, err);
 	if (r)
 		return r;
 	close(source->fd);

@@ -34,4 +34,7 @@ int source_map(struct source *source, struct error *err);
 /* Reads it once into an unlinked file in @directory_fd, and goes on with that; unless
  * its file system would have less than @reserve bytes left. */
 int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err);
+/* Its content into the empty file @to, as it was when it was opened: shared where the file
+ * system can, and unless that would have less than @reserve bytes left. Any thread. */
+int source_fill(const struct source *source, int to, uint64_t reserve, struct error *err);
 void source_close(struct source *source);
