@@ -10,9 +10,6 @@
 
 #define MAX_LABEL 256
 #define MAX_REQUEST_ID 128
-#define MAX_PATH_LIST 65536
-#define MAX_VARIABLE_BYTES 131072
-#define MAX_INPUTS 1024
 #define MAX_TTL 2592000
 #define DEFAULT_GRACE_MS 30000
 #define MAX_GRACE_MS (3600 * 1000)
@@ -61,28 +58,6 @@ enum grpc_code convert_status(const struct error *err)
 
 /* ---- in */
 
-static int check_length(const char *text, size_t limit, const char *field, struct error *err)
-{
-	if (strlen(text) > limit)
-		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %zu bytes", field,
-			limit);
-	return 0;
-}
-
-static int check_path(const char *path, const char *field, struct error *err)
-{
-	if (!*path)
-		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is empty", field);
-	if (strlen(path) >= PATH_MAX)
-		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %d bytes", field,
-			PATH_MAX - 1);
-	if (*path != '/')
-		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"%s '%s' is not absolute: the daemon does not have your working directory",
-			field, path);
-	return 0;
-}
-
 static int to_archives(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
@@ -93,10 +68,10 @@ static int to_archives(
 	for (i = 0; i < wire->n_archives; i++) {
 		const Pyenvd__V1__Archive *archive = wire->archives[i];
 
-		r = check_path(archive->path, "archives.path", err);
+		r = spec_check_path(archive->path, "archives.path", err);
 		if (r == 0)
-			r = check_length(
-				archive->target_dir, PATH_MAX / 2, "archives.target_dir", err);
+			r = spec_check_length(
+				archive->target_dir, SPEC_MAX_TARGET, "archives.target_dir", err);
 		if (r)
 			return r;
 		spec->archives[spec->archive_count++] = (struct spec_archive){
@@ -117,19 +92,11 @@ static int to_files(
 	spec->files = new0_array(struct spec_file, wire->n_python_files);
 	for (i = 0; i < wire->n_python_files; i++) {
 		const Pyenvd__V1__PythonFile *file = wire->python_files[i];
-		_cleanup_free_ char *path = NULL;
-		size_t n;
 
-		r = check_path(file->path, "python_files.path", err);
+		r = spec_check_path(file->path, "python_files.path", err);
 		if (r)
 			return r;
-		path = text_copy(file->path);
-		for (n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
-			path[n - 1] = 0;
-		spec->files[spec->file_count++] = (struct spec_file){
-			.path = text_copy(path),
-			.name = text_copy(*file->name ? file->name : strrchr(path, '/') + 1),
-		};
+		spec->files[spec->file_count++] = spec_file_of(file->path, file->name);
 	}
 	return 0;
 }
@@ -142,8 +109,8 @@ static int to_variables(
 
 	spec->variables = new0_array(struct spec_variable, wire->n_variables);
 	for (i = 0; i < wire->n_variables; i++) {
-		r = check_length(wire->variables[i]->value, MAX_VARIABLE_BYTES - 1,
-			"the value of a variable", err);
+		r = spec_check_length(
+			wire->variables[i]->value, SPEC_MAX_VALUE, "the value of a variable", err);
 		if (r)
 			return r;
 		spec->variables[spec->variable_count++] = (struct spec_variable){
@@ -170,7 +137,8 @@ static int to_base_variables(
 		if (!to)
 			return fail(err, -EINVAL, "REQUEST_INVALID",
 				"base_variables: '%s' is neither PATH nor PYTHONPATH", name);
-		r = check_length(value, MAX_PATH_LIST, "the value of a base variable", err);
+		r = spec_check_length(
+			value, SPEC_MAX_PATH_LIST, "the value of a base variable", err);
 		if (r)
 			return r;
 		free(*to);
@@ -242,7 +210,7 @@ static int to_worker(
 		program = wire->process_worker->command;
 		if (!*program || text_equal(program, PYENVD_RUNNER))
 			return 0;
-		r = check_path(program, "process_worker.command", err);
+		r = spec_check_path(program, "process_worker.command", err);
 		break;
 	case PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_DOCKER_WORKER:
 		spec->worker = SPEC_WORKER_DOCKER;
@@ -250,7 +218,7 @@ static int to_worker(
 		if (!*program)
 			return fail(err, -EINVAL, "REQUEST_INVALID",
 				"docker_worker.container_image is empty");
-		r = check_length(program, MAX_IMAGE, "docker_worker.container_image", err);
+		r = spec_check_length(program, MAX_IMAGE, "docker_worker.container_image", err);
 		break;
 	default:
 		return 0;
@@ -264,16 +232,15 @@ static int to_texts(
 {
 	int r;
 
-	r = check_length(wire->request_id, MAX_REQUEST_ID, "request_id", err);
+	r = spec_check_length(wire->request_id, MAX_REQUEST_ID, "request_id", err);
 	if (r == 0)
-		r = check_length(wire->label, MAX_LABEL, "label", err);
+		r = spec_check_length(wire->label, MAX_LABEL, "label", err);
 	if (r == 0)
-		r = check_length(wire->python, PATH_MAX - 1, "python", err);
+		r = spec_check_length(wire->python, PATH_MAX - 1, "python", err);
 	if (r == 0)
-		r = check_length(wire->python_path, MAX_PATH_LIST, "python_path", err);
-	if (r == 0 && wire->n_archives + wire->n_python_files > MAX_INPUTS)
-		r = fail(err, -EINVAL, "REQUEST_INVALID", "more than %d archives and python files",
-			MAX_INPUTS);
+		r = spec_check_length(wire->python_path, SPEC_MAX_PATH_LIST, "python_path", err);
+	if (r == 0)
+		r = spec_check_inputs(wire->n_archives + wire->n_python_files, err);
 	spec->request_id = text_copy(wire->request_id);
 	spec->label = text_copy(wire->label);
 	spec->python = text_copy(wire->python);
@@ -313,7 +280,7 @@ int convert_id(const char *id, const char *field, struct error *err)
 {
 	if (!*id)
 		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is empty", field);
-	return check_length(id, 128, field, err);
+	return spec_check_length(id, 128, field, err);
 }
 
 int convert_page(const Pyenvd__V1__ListRequest *wire, size_t *limit, struct error *err)
@@ -321,5 +288,5 @@ int convert_page(const Pyenvd__V1__ListRequest *wire, size_t *limit, struct erro
 	*limit = wire->page_size ? wire->page_size : 100;
 	if (*limit > 1000)
 		return fail(err, -EINVAL, "REQUEST_INVALID", "page_size is more than 1000");
-	return check_length(wire->page_token, 128, "page_token", err);
+	return spec_check_length(wire->page_token, 128, "page_token", err);
 }

@@ -39,6 +39,47 @@ void spec_deinit(struct spec *spec)
 	*spec = (struct spec){ 0 };
 }
 
+int spec_check_length(const char *text, size_t limit, const char *field, struct error *err)
+{
+	if (strlen(text) > limit)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %zu bytes", field,
+			limit);
+	return 0;
+}
+
+int spec_check_path(const char *path, const char *field, struct error *err)
+{
+	if (!*path)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is empty", field);
+	if (strlen(path) >= PATH_MAX)
+		return fail(err, -EINVAL, "REQUEST_INVALID", "%s is longer than %d bytes", field,
+			PATH_MAX - 1);
+	if (*path != '/')
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"%s '%s' is not absolute: the daemon does not have your working directory",
+			field, path);
+	return 0;
+}
+
+int spec_check_inputs(size_t count, struct error *err)
+{
+	if (count > SPEC_MAX_INPUTS)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"more than %d archives and python files", SPEC_MAX_INPUTS);
+	return 0;
+}
+
+struct spec_file spec_file_of(const char *path, const char *name)
+{
+	struct spec_file file = { .path = text_copy(path) };
+	size_t n;
+
+	for (n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		file.path[n - 1] = 0;
+	file.name = text_copy(*name ? name : strrchr(file.path, '/') + 1);
+	return file;
+}
+
 /* Components that are there, and none of them "." or "..". */
 static int check_target(const struct spec_archive *archive, struct error *err)
 {
@@ -117,7 +158,8 @@ static int check_conflicts(const struct spec *spec, struct error *err)
 
 static int check_file(const struct spec_file *file, struct error *err)
 {
-	if (strchr(file->name, '/') || text_equal(file->name, ".") || text_equal(file->name, ".."))
+	if (!*file->name || strchr(file->name, '/') || text_equal(file->name, ".") ||
+		text_equal(file->name, ".."))
 		return fail(err, -EINVAL, "REQUEST_INVALID",
 			"python file '%s': the name '%s' is not a file name", file->path,
 			file->name);

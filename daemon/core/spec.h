@@ -3,11 +3,19 @@
  * What was asked for, as values: checked text, no longer a wire message and not
  * yet anything on a disk. Loop thread only.
  */
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
 #include "daemon/jobs/job.h"
+
+/* What a request may say at the most: bytes, without the NUL; archives and Python
+ * files together. */
+#define SPEC_MAX_TARGET (PATH_MAX / 2)
+#define SPEC_MAX_PATH_LIST 65536
+#define SPEC_MAX_VALUE 131071
+#define SPEC_MAX_INPUTS 1024
 
 struct spec_archive {
 	char *path, *target; /* owned */
@@ -55,6 +63,16 @@ struct spec {
 };
 
 void spec_deinit(struct spec *spec);
+
+/* REQUEST_INVALID in the name of @field: longer than @limit bytes; not an absolute
+ * path that a system call takes; more than SPEC_MAX_INPUTS. */
+int spec_check_length(const char *text, size_t limit, const char *field, struct error *err);
+int spec_check_path(const char *path, const char *field, struct error *err);
+int spec_check_inputs(size_t count, struct error *err);
+
+/* A Python file, without slashes at the end of its path; no @name: the last
+ * component. */
+struct spec_file spec_file_of(const char *path, const char *name);
 
 /* Sorts what has no order; refuses targets that are no place beneath a directory
  * (TARGET_INVALID) or in each other's way (TARGET_CONFLICT), and what else

@@ -78,6 +78,37 @@ Test(spec, a_nested_target_is_found_past_one_that_sorts_in_between)
 	cr_expect_eq(spec_check(&spec, NULL), -EINVAL);
 }
 
+static void expect_file(const char *path, const char *name, const char *words)
+{
+	_cleanup_(spec_deinit) struct spec spec = { .files = new0(struct spec_file) };
+	struct error err = { 0 };
+	int r;
+
+	spec.files[0] = spec_file_of(path, name);
+	spec.file_count = 1;
+	r = spec_check(&spec, &err);
+	cr_expect_eq(r, words ? -EINVAL : 0, "'%s' '%s' gave %d", path, name, r);
+	if (words)
+		cr_expect(strstr(err.text, words), "%s", err.text);
+}
+
+Test(spec, a_python_file_has_the_name_of_a_file)
+{
+	_cleanup_(spec_deinit) struct spec spec = { .files = new0(struct spec_file) };
+
+	expect_file("/a/b.py", "", NULL);
+	expect_file("/a/b/", "", NULL);
+	expect_file("/", "lib", NULL);
+	expect_file("/", "", "the name '' is not");
+	expect_file("//", "", "the name '' is not");
+	expect_file("/a/..", "", "the name '..' is not");
+	expect_file("/a", "b/c", "the name 'b/c' is not");
+	spec.files[0] = spec_file_of("/a/b//", "");
+	spec.file_count = 1;
+	cr_expect_str_eq(spec.files[0].path, "/a/b");
+	cr_expect_str_eq(spec.files[0].name, "b");
+}
+
 static void expect_variables(const char *first, const char *second, bool fine)
 {
 	_cleanup_(spec_deinit) struct spec spec = { 0 };
