@@ -4,6 +4,7 @@ An sdist builds itself: its backend is in its own tree (PEP 517, backend-path) a
 nothing else. Those of hostile_sdist() do harm when they are built: what they do, and how a
 test learns of it, is in hostile_backend.py.
 """
+import collections
 import gzip
 import io
 import pathlib
@@ -15,6 +16,7 @@ import wheel_writer
 
 HERE = pathlib.Path(__file__).resolve().parent
 STAMP = 1_700_000_000
+Report = collections.namedtuple('Report', 'deed what outcome')
 PLATFORM = 'py3-none-' + sysconfig.get_platform().replace('-', '_').replace('.', '_')
 
 BACKEND = '''\
@@ -67,7 +69,8 @@ def data_wheel(directory, name, version='1.0'):
              f'{top}/data/share/{module}/notes.txt': 'notes\n',
              f'{top}/headers/{module}.h': '#define ANSWER 42\n',
              f'{top}/scripts/{module}-script': f'#!python\nimport {module}\n{module}.main()\n'}
-    return wheel(directory, name, version, files=files)
+    return wheel(directory, name, version, files=files,
+                 modes={f'{top}/scripts/{module}-script': 0o100755})
 
 
 def sdist(directory, name, version='1.0', backend=BACKEND, build_requires=(), files=None,
@@ -120,6 +123,63 @@ def write_sdist(directory, name, version, members):
     return path
 
 
+# ---- an sdist that does harm
+
+def hostile_sdist(directory, deed, then='build', name=None, **plan):
+    """One whose build does a deed of hostile_backend.DEEDS, and then either gives a wheel
+    ("build") or fails ("fail"). Its name, if none is said, is "hostile-DEED".
+
+    The plan, each empty or as below if not said: places and files (absolute paths to write in,
+    and to read or spoil), tcp and udp (pairs of host and port), unix (paths; "@…" is an abstract
+    one), names (to look up), count (of processes), bytes (to print or write).
+    """
+    name = name or f'hostile-{deed}'
+    plan = {'deed': deed, 'then': then, 'places': [], 'files': [], 'tcp': [], 'udp': [],
+            'unix': [], 'names': [], 'count': 200, 'bytes': 1 << 30, **plan}
+    for key in 'places', 'files', 'unix':
+        plan[key] = [str(path) for path in plan[key]]
+    backend = (HERE / 'hostile_backend.py').read_text(encoding='utf-8')
+    return sdist(directory, name, backend=f'{backend}\n\n'
+                 f'MARKER = {marker_of(name)!r}\nPLAN = {plan!r}')
+
+
+def marker_of(name):
+    """What is in the names of files, and in the command lines of processes, that it leaves."""
+    return f'mark-of-{name}'
+
+
+def reports_in(text):
+    """What a hostile build said it managed. One that refused to run would prove nothing."""
+    found = []
+    for line in text.splitlines():
+        words = line.strip().split(' ', 3)
+        if words[0] == 'HOSTILE' and len(words) == 4:
+            found.append(Report(*words[1:]))
+    refused = [report.outcome for report in found if report.what == 'refused']
+    assert not refused, f'the build did nothing: {refused}'
+    return found
+
+
+def processes_of(name):
+    """Pids of what a hostile sdist of that name left running."""
+    marker = marker_of(name).encode()
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            if marker in path.read_bytes().split(b'\0'):
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def files_of(name, *directories):
+    """Paths below the directories that a hostile sdist of that name left there."""
+    marker = marker_of(name)
+    return [path for directory in directories for path in pathlib.Path(directory).rglob('*')
+            if path.name.startswith(marker)]
+
+
 # ---- wheels that lie or climb
 
 def lying_wheel(directory, name, version='1.0'):
@@ -160,8 +220,8 @@ def sample(directory):
 
 
 def add_build_tools(directory, wheels):
-    """Copies setuptools and wheel out of a directory of real wheels."""
+    """Copies setuptools and wheel, and what they need, out of a directory of real wheels."""
     found = [path for path in pathlib.Path(wheels).glob('*.whl')
-             if path.name.split('-')[0] in ('setuptools', 'wheel')]
-    assert len(found) == 2, found
+             if path.name.split('-')[0] in ('setuptools', 'wheel', 'packaging')]
+    assert len(found) == 3, found
     return [pathlib.Path(shutil.copy(path, directory)) for path in found]
