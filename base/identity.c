@@ -29,7 +29,9 @@ struct capabilities {
  * the kernel, or set, that is so already. */
 static struct identity self;
 static struct capabilities self_capabilities, now_capabilities;
-static bool self_known, assumed, groups_differ;
+static bool self_known, assumed, groups_differ, is_root;
+/* The kernel has changed our capabilities since we set them. */
+static bool are_touched;
 
 static int capabilities_get(struct capabilities *ret)
 {
@@ -101,6 +103,7 @@ static int learn_self(struct error *err)
 	if (getgroups(n, self.groups) != n)
 		return fail_errno(err, -EAGAIN, NULL, "my groups changed while I read them");
 	now_capabilities = self_capabilities;
+	is_root = self.uid == 0;
 	self_known = true;
 	return 0;
 }
@@ -123,11 +126,13 @@ static int switch_capabilities(const struct capabilities *to)
 {
 	int r;
 
-	if (to->effective == now_capabilities.effective)
+	if (to->effective == now_capabilities.effective && !are_touched)
 		return 0;
 	r = capabilities_set(to);
-	if (r == 0)
+	if (r == 0) {
 		now_capabilities = *to;
+		are_touched = false;
+	}
 	return r;
 }
 
@@ -144,6 +149,8 @@ static int switch_to(const struct identity *to)
 	setfsuid(to->uid);
 	if ((uid_t)setfsuid((uid_t)-1) != to->uid)
 		return -EPERM;
+	are_touched |= is_root != (to->uid == 0);
+	is_root = to->uid == 0;
 	return 0;
 }
 
