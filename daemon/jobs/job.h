@@ -22,12 +22,16 @@ enum job_kind {
 	JOB_CHECKPOINT,
 	JOB_SYNC,
 	JOB_PROBE,
+	JOB_REQUIREMENTS,
+	JOB_INSTALL,
+	JOB_END_USER,
 };
 
 enum job_layer {
 	JOB_LAYER_ARCHIVE,
 	JOB_LAYER_FILE,
 	JOB_LAYER_DIRECTORY,
+	JOB_LAYER_REQUIREMENTS,
 };
 
 enum job_compile {
@@ -42,6 +46,7 @@ enum job_phase {
 	JOB_PHASE_EXTRACT,
 	JOB_PHASE_BYTECODE,
 	JOB_PHASE_FINISH,
+	JOB_PHASE_INSTALL,
 };
 
 /* What a layer may be; 0 is no limit. */
@@ -93,6 +98,37 @@ struct job_python {
 	bool needs_home;
 };
 
+struct job_requirements {
+	const char *path, *packages; /* the second NULL: from an index */
+	uint32_t threads;
+};
+
+/* One that was read. */
+struct job_file {
+	const char *path;
+	struct fs_identity identity;
+};
+
+struct job_install {
+	struct job_requirements source;
+	const uint8_t *expected_sha256;
+	const char *uv; /* NULL: pip of the interpreter */
+	const char *python, *home; /* the second NULL: it needs none */
+	const char *index_url, *extra_index_urls; /* NULL: none */
+	bool compile;
+	bool access_all;
+	uid_t access_uid;
+	const struct identity *slot; /* who installs; NULL: we */
+	const uid_t *installers; /* all who may be a slot */
+	size_t installer_count;
+	const struct job_limits *limits;
+	uint32_t threads, seconds;
+	int directory_fd, log_fd; /* borrowed */
+	int interpreter_layer_fd; /* borrowed; -1: it is in none */
+	const char *directory, *header; /* as of an extraction */
+	const char *log_path;
+};
+
 struct job_copy {
 	int from_fd, to_fd; /* borrowed */
 };
@@ -121,6 +157,13 @@ struct job_result {
 	char format[24], note[256];
 	/* JOB_PROBE */
 	struct job_python python;
+	/* JOB_REQUIREMENTS (and sha256); borrowed, valid in done() */
+	const struct job_file *files;
+	size_t file_count;
+	uint32_t requirement_count;
+	bool is_pinned, needs_pip;
+	/* JOB_INSTALL (and bytes, entries); borrowed, valid in done() */
+	const char *site, *scripts, *resolved;
 	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */
 	char *const *failures;
 	size_t failure_count;
@@ -135,6 +178,9 @@ struct job {
 		struct job_extract extract;
 		struct job_copy copy;
 		struct job_probe probe;
+		struct job_requirements requirements;
+		struct job_install install;
+		const struct identity *user; /* of JOB_END_USER */
 		struct job_remove remove;
 		const char *checkpoint_path;
 		int sync_fd; /* borrowed */
@@ -152,3 +198,9 @@ struct job {
 	struct worker *worker;
 	bool cancelled;
 };
+
+/* Such a worker ends by itself when its socket does, and takes with it what it has
+ * started; others are killed. */
+bool job_runs_programs(const struct job *job);
+/* What it opens first, as a client, which may never end; NULL: nothing. */
+const char *job_opened_path(const struct job *job);

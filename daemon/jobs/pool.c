@@ -31,6 +31,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "daemon/jobs/orphans.h"
 #include "daemon/jobs/wire.h"
 
 #define MAX_PACKET (256 * 1024)
@@ -39,6 +40,7 @@
 enum weight {
 	LIGHT,
 	HEAVY,
+	LONG, /* bounded by those who submit them */
 	WEIGHTS,
 };
 
@@ -53,7 +55,7 @@ struct worker {
 	bool is_over; /* the last event was here */
 	struct error err;
 	struct job_result result;
-	struct wire_failures failures;
+	struct wire_kept kept;
 };
 
 struct pool {
@@ -72,20 +74,24 @@ struct pool {
 
 static enum weight weigh(const struct job *job)
 {
-	return job->kind == JOB_EXTRACT || job->kind == JOB_DIGEST || job->kind == JOB_COPY ? HEAVY
-											    : LIGHT;
-}
-
-/* These end by themselves when their socket does, and take with them what they have
- * started. */
-static bool runs_programs(const struct job *job)
-{
-	return job->kind == JOB_PROBE;
+	switch (job->kind) {
+	case JOB_EXTRACT:
+	case JOB_DIGEST:
+	case JOB_COPY:
+	case JOB_REQUIREMENTS:
+		return HEAVY;
+	case JOB_INSTALL:
+		return LONG;
+	default:
+		return LIGHT;
+	}
 }
 
 static uint32_t room(const struct pool *pool, enum weight weight)
 {
-	return weight == HEAVY ? pool->config.heavy : pool->config.light;
+	return weight == HEAVY    ? pool->config.heavy
+		: weight == LIGHT ? pool->config.light
+				  : UINT32_MAX;
 }
 
 static void worker_free(struct worker *worker)
@@ -99,7 +105,7 @@ static void worker_free(struct worker *worker)
 		event_free(worker->on_timeout);
 	cleanup_close(&worker->socket);
 	cleanup_close(&worker->pidfd);
-	wire_failures_deinit(&worker->failures);
+	wire_kept_deinit(&worker->kept);
 	free(worker);
 }
 
@@ -118,8 +124,8 @@ static void answer(struct worker *worker, int r)
 	pool->counters.running--;
 	job->worker = NULL;
 	if (r == 0) {
-		worker->result.failures = worker->failures.texts;
-		worker->result.failure_count = worker->failures.count;
+		worker->result.failures = worker->kept.texts;
+		worker->result.failure_count = worker->kept.count;
 	}
 	start_soon(pool);
 	job->done(job, r, &worker->result, &worker->err);
@@ -133,7 +139,7 @@ static void handle_packet(struct worker *worker, const uint8_t *data, size_t siz
 
 	if (!worker->job || worker->is_over)
 		return;
-	r = wire_decode_event(worker->job, data, size, &event, &worker->result, &worker->failures,
+	r = wire_decode_event(worker->job, data, size, &event, &worker->result, &worker->kept,
 		&progress, &worker->err);
 	if (r) {
 		fail(&worker->err, r, "WORKER_DIED", "a worker sent what no worker sends");
@@ -215,9 +221,7 @@ static void on_exit_of_worker(evutil_socket_t fd, short what, void *data)
 static void on_timeout(evutil_socket_t fd, short what, void *data)
 {
 	struct worker *worker = data;
-	const char *path = worker->job->kind == JOB_EXTRACT ? worker->job->extract.path
-		: worker->job->kind == JOB_DIGEST           ? worker->job->digest.path
-							    : worker->job->locate.paths[0];
+	const char *path = job_opened_path(worker->job);
 
 	kill(worker->pid, SIGKILL);
 	event_free(worker->on_timeout);
@@ -286,11 +290,6 @@ static int spawn(struct pool *pool, int socket, pid_t *ret, struct error *err)
 	return 0;
 }
 
-static bool opens_something(const struct job *job)
-{
-	return job->kind == JOB_LOCATE || job->kind == JOB_DIGEST || job->kind == JOB_EXTRACT;
-}
-
 static void watch_worker(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
@@ -305,7 +304,7 @@ static void watch_worker(struct worker *worker)
 		pool->base, worker->pidfd, EV_READ | EV_PERSIST, on_exit_of_worker, worker);
 	event_add(worker->on_socket, NULL);
 	event_add(worker->on_exit, NULL);
-	if (!opens_something(worker->job))
+	if (!job_opened_path(worker->job))
 		return;
 	worker->on_timeout = event_new(pool->base, -1, 0, on_timeout, worker);
 	event_add(worker->on_timeout, &limit);
@@ -392,6 +391,7 @@ struct pool *pool_new(struct event_base *base, const struct pool_config *config)
 	pool->packet = alloc0(1, MAX_PACKET);
 	list_init(&pool->waiting[LIGHT]);
 	list_init(&pool->waiting[HEAVY]);
+	list_init(&pool->waiting[LONG]);
 	list_init(&pool->cancelled);
 	list_init(&pool->workers);
 	pool->on_start = event_new(base, -1, 0, on_start, pool);
@@ -430,7 +430,7 @@ void pool_cancel(struct pool *pool, struct job *job)
 	if (!job_is_in_flight(job))
 		return;
 	job->cancelled = true;
-	if (job->worker && runs_programs(job)) {
+	if (job->worker && job_runs_programs(job)) {
 		shutdown(job->worker->socket, SHUT_RDWR);
 		return;
 	}
@@ -441,6 +441,16 @@ void pool_cancel(struct pool *pool, struct job *job)
 	list_remove(&job->link);
 	list_add(&pool->cancelled, &job->link);
 	start_soon(pool);
+}
+
+bool pool_end_orphans(struct pool *pool)
+{
+	size_t n = list_count(&pool->workers), i = 0;
+	_cleanup_free_ pid_t *ours = new0_array(pid_t, n);
+
+	list_for_each (link, &pool->workers)
+		ours[i++] = container_of(link, struct worker, link)->pid;
+	return orphans_end(ours, n);
 }
 
 bool pool_is_idle(const struct pool *pool)

@@ -36,6 +36,9 @@ int pool_submit(struct pool *pool, struct job *job, struct error *err);
 /* The job's result is not wanted any more; done() still comes, later. Does
  * nothing to a job that is not in flight. */
 void pool_cancel(struct pool *pool, struct job *job);
+/* Ends what a worker that is gone has left behind, as far as it came to us
+ * (orphans.h). False: call it again soon. */
+bool pool_end_orphans(struct pool *pool);
 bool pool_is_idle(const struct pool *pool);
 /* Between submit and done. */
 bool job_is_in_flight(const struct job *job);

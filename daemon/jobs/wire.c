@@ -72,18 +72,6 @@ static void encode_probe(Pyenvd__Worker__Job *message, const struct job *job, st
 	pack(message, ret);
 }
 
-static void encode_digest(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
-{
-	Pyenvd__Worker__Digest digest = PYENVD__WORKER__DIGEST__INIT;
-	struct source_message source;
-
-	digest.source = from_source(job->digest.path, &job->digest.expected, &source);
-	digest.may_be_directory = job->digest.may_be_directory;
-	message->job_case = PYENVD__WORKER__JOB__JOB_DIGEST;
-	message->digest = &digest;
-	pack(message, ret);
-}
-
 static void from_limits(const struct job_limits *limits, Pyenvd__Worker__Limits *ret)
 {
 	pyenvd__worker__limits__init(ret);
@@ -94,6 +82,101 @@ static void from_limits(const struct job_limits *limits, Pyenvd__Worker__Limits 
 	ret->max_ratio = limits->max_ratio;
 	ret->ratio_floor_bytes = limits->ratio_floor_bytes;
 	ret->reserve_bytes = limits->reserve_bytes;
+}
+
+static Pyenvd__Worker__Identity *from_identity(
+	const struct identity *identity, Pyenvd__Worker__Identity *ret)
+{
+	pyenvd__worker__identity__init(ret);
+	ret->uid = identity->uid;
+	ret->gid = identity->gid;
+	ret->n_groups = identity->group_count;
+	ret->groups = identity->groups;
+	return ret;
+}
+
+/* What is not there is empty in a message. */
+static char *text_of(const char *text)
+{
+	return (char *)(text ? text : "");
+}
+
+static Pyenvd__Worker__Requirements *from_requirements(
+	const struct job_requirements *in, Pyenvd__Worker__Requirements *ret)
+{
+	pyenvd__worker__requirements__init(ret);
+	ret->path = (char *)in->path;
+	ret->packages = text_of(in->packages);
+	ret->threads = in->threads;
+	return ret;
+}
+
+static void encode_requirements(
+	Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Requirements requirements;
+
+	message->job_case = PYENVD__WORKER__JOB__JOB_REQUIREMENTS;
+	message->requirements = from_requirements(&job->requirements, &requirements);
+	pack(message, ret);
+}
+
+static void encode_install(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	const struct job_install *in = &job->install;
+	Pyenvd__Worker__Install install = PYENVD__WORKER__INSTALL__INIT;
+	Pyenvd__Worker__Requirements source;
+	Pyenvd__Worker__Identity slot;
+	Pyenvd__Worker__Limits limits;
+
+	from_limits(in->limits, &limits);
+	install.source = from_requirements(&in->source, &source);
+	install.expected_sha256.data = (uint8_t *)in->expected_sha256;
+	install.expected_sha256.len = SHA256_SIZE;
+	install.uv = text_of(in->uv);
+	install.python = (char *)in->python;
+	install.home = text_of(in->home);
+	install.index_url = text_of(in->index_url);
+	install.extra_index_urls = text_of(in->extra_index_urls);
+	install.compile = in->compile;
+	install.directory = (char *)in->directory;
+	install.header = (char *)in->header;
+	install.access_all = in->access_all;
+	install.access_uid = in->access_uid;
+	if (in->slot)
+		install.slot = from_identity(in->slot, &slot);
+	install.installers = (uint32_t *)in->installers;
+	install.n_installers = in->installer_count;
+	install.limits = &limits;
+	install.threads = in->threads;
+	install.seconds = in->seconds;
+	install.log_path = (char *)in->log_path;
+	message->job_case = PYENVD__WORKER__JOB__JOB_INSTALL;
+	message->install = &install;
+	pack(message, ret);
+}
+
+static void encode_end_user(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__EndUser end_user = PYENVD__WORKER__END_USER__INIT;
+	Pyenvd__Worker__Identity user;
+
+	end_user.user = from_identity(job->user, &user);
+	message->job_case = PYENVD__WORKER__JOB__JOB_END_USER;
+	message->end_user = &end_user;
+	pack(message, ret);
+}
+
+static void encode_digest(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Digest digest = PYENVD__WORKER__DIGEST__INIT;
+	struct source_message source;
+
+	digest.source = from_source(job->digest.path, &job->digest.expected, &source);
+	digest.may_be_directory = job->digest.may_be_directory;
+	message->job_case = PYENVD__WORKER__JOB__JOB_DIGEST;
+	message->digest = &digest;
+	pack(message, ret);
 }
 
 static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
@@ -175,6 +258,11 @@ static size_t list_fds(const struct job *job, int fds[WIRE_MAX_FDS])
 	case JOB_EXTRACT:
 		fds[0] = job->extract.directory_fd;
 		return 1;
+	case JOB_INSTALL:
+		fds[0] = job->install.directory_fd;
+		fds[1] = job->install.log_fd;
+		fds[2] = job->install.interpreter_layer_fd;
+		return fds[2] < 0 ? 2 : 3;
 	case JOB_COPY:
 		fds[0] = job->copy.from_fd;
 		fds[1] = job->copy.to_fd;
@@ -203,29 +291,30 @@ void wire_encode_job(
 		[JOB_CHECKPOINT] = encode_small,
 		[JOB_SYNC] = encode_small,
 		[JOB_PROBE] = encode_probe,
+		[JOB_REQUIREMENTS] = encode_requirements,
+		[JOB_INSTALL] = encode_install,
+		[JOB_END_USER] = encode_end_user,
 	};
-	Pyenvd__Worker__Identity identity = PYENVD__WORKER__IDENTITY__INIT;
+	Pyenvd__Worker__Identity identity;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
 
-	if (job->peer) {
-		identity.uid = job->peer->uid;
-		identity.gid = job->peer->gid;
-		identity.n_groups = job->peer->group_count;
-		identity.groups = job->peer->groups;
-		message.peer = &identity;
-	}
+	if (job->peer)
+		message.peer = from_identity(job->peer, &identity);
 	encode[job->kind](&message, job, ret);
 	*fd_count = list_fds(job, fds);
 }
 
-void wire_failures_deinit(struct wire_failures *failures)
+void wire_kept_deinit(struct wire_kept *kept)
 {
 	size_t i;
 
-	for (i = 0; i < failures->count; i++)
-		free(failures->texts[i]);
-	free(failures->texts);
-	*failures = (struct wire_failures){ 0 };
+	for (i = 0; i < kept->count; i++)
+		free(kept->texts[i]);
+	free(kept->texts);
+	free(kept->files);
+	if (kept->event)
+		pyenvd__worker__event__free_unpacked(kept->event, NULL);
+	*kept = (struct wire_kept){ 0 };
 }
 
 static enum wire_event to_failure(const Pyenvd__Worker__Failure *failure, struct error *err)
@@ -244,6 +333,7 @@ static enum wire_event to_progress(
 		[PYENVD__WORKER__PHASE__PHASE_EXTRACT] = JOB_PHASE_EXTRACT,
 		[PYENVD__WORKER__PHASE__PHASE_BYTECODE] = JOB_PHASE_BYTECODE,
 		[PYENVD__WORKER__PHASE__PHASE_FINISH] = JOB_PHASE_FINISH,
+		[PYENVD__WORKER__PHASE__PHASE_INSTALL] = JOB_PHASE_INSTALL,
 	};
 
 	*ret = (struct job_progress){
@@ -290,20 +380,52 @@ static enum wire_event to_probed(const Pyenvd__Worker__Probed *probed, struct jo
 	return WIRE_RESULT;
 }
 
-static enum wire_event to_removed(
-	const Pyenvd__Worker__Removed *removed, struct wire_failures *failures)
+static int to_read(const Pyenvd__Worker__RequirementsRead *read, enum wire_event *ret,
+	struct job_result *result, struct wire_kept *kept)
 {
 	size_t i;
 
-	failures->count = removed->n_failures;
-	failures->texts = new0_array(char *, removed->n_failures);
+	if (read->sha256.len != SHA256_SIZE)
+		return -EBADMSG;
+	memcpy(result->sha256, read->sha256.data, SHA256_SIZE);
+	kept->files = new0_array(struct job_file, read->n_files);
+	for (i = 0; i < read->n_files; i++) {
+		kept->files[i].path = read->files[i]->path;
+		to_file(read->files[i]->identity, &kept->files[i].identity);
+	}
+	result->files = kept->files;
+	result->file_count = read->n_files;
+	result->requirement_count = read->count;
+	result->is_pinned = read->is_pinned;
+	result->needs_pip = read->needs_pip;
+	*ret = WIRE_RESULT;
+	return 0;
+}
+
+static enum wire_event to_installed(
+	const Pyenvd__Worker__Installed *installed, struct job_result *result)
+{
+	result->bytes = installed->bytes;
+	result->entries = installed->entries;
+	result->site = installed->site;
+	result->scripts = installed->scripts;
+	result->resolved = installed->resolved;
+	return WIRE_RESULT;
+}
+
+static enum wire_event to_removed(const Pyenvd__Worker__Removed *removed, struct wire_kept *kept)
+{
+	size_t i;
+
+	kept->count = removed->n_failures;
+	kept->texts = new0_array(char *, removed->n_failures);
 	for (i = 0; i < removed->n_failures; i++)
-		failures->texts[i] = text_copy(removed->failures[i]);
+		kept->texts[i] = text_copy(removed->failures[i]);
 	return WIRE_RESULT;
 }
 
 int wire_decode_event(const struct job *job, const void *data, size_t size, enum wire_event *ret,
-	struct job_result *result, struct wire_failures *failures, struct job_progress *progress,
+	struct job_result *result, struct wire_kept *kept, struct job_progress *progress,
 	struct error *err)
 {
 	Pyenvd__Worker__Event *event = pyenvd__worker__event__unpack(NULL, size, data);
@@ -335,10 +457,16 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		*ret = to_extracted(event->extracted, result);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_REMOVED:
-		*ret = to_removed(event->removed, failures);
+		*ret = to_removed(event->removed, kept);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_PROBED:
 		*ret = to_probed(event->probed, &result->python);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_REQUIREMENTS_READ:
+		r = to_read(event->requirements_read, ret, result, kept);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_INSTALLED:
+		*ret = to_installed(event->installed, result);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_DONE:
 		*ret = WIRE_RESULT;
@@ -346,6 +474,9 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 	default:
 		r = -EBADMSG;
 	}
-	pyenvd__worker__event__free_unpacked(event, NULL);
+	if (r == 0 && *ret == WIRE_RESULT && !kept->event)
+		kept->event = event;
+	else
+		pyenvd__worker__event__free_unpacked(event, NULL);
 	return r;
 }

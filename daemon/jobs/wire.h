@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "daemon/jobs/job.h"
 
-#define WIRE_MAX_FDS 2
+#define WIRE_MAX_FDS 3
 
 /* The packet for @job and the descriptors to send with it (borrowed). */
 void wire_encode_job(
@@ -20,15 +20,18 @@ enum wire_event {
 	WIRE_FAILURE, /* the last one */
 };
 
-struct wire_failures {
-	char **texts; /* owned */
+/* What a result points into. */
+struct wire_kept {
+	char **texts; /* owned; of job_result.failures */
 	size_t count;
+	void *event; /* owned; the message that other texts are in */
+	struct job_file *files; /* owned; the paths are the event's */
 };
 
-void wire_failures_deinit(struct wire_failures *failures);
+void wire_kept_deinit(struct wire_kept *kept);
 
-/* Reads one packet: what it is, and its content into @result, @failures,
+/* Reads one packet: what it is, and its content into @result, @kept,
  * @progress or @err. -EBADMSG for what no worker of ours sends. */
 int wire_decode_event(const struct job *job, const void *data, size_t size, enum wire_event *ret,
-	struct job_result *result, struct wire_failures *failures, struct job_progress *progress,
+	struct job_result *result, struct wire_kept *kept, struct job_progress *progress,
 	struct error *err);

@@ -62,7 +62,7 @@ int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[
 	struct cmsghdr *c;
 	ssize_t n;
 
-	fds[0] = fds[1] = -1;
+	fds[0] = fds[1] = fds[2] = -1;
 	n = packet ? recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC) : -1;
 	if (n <= 0)
 		return fail_errno(err, n < 0 ? -errno : -EPIPE, NULL, "no job came");
@@ -235,6 +235,7 @@ static void on_progress(void *data, enum report_phase phase, uint64_t done_bytes
 		[REPORT_EXTRACT] = PYENVD__WORKER__PHASE__PHASE_EXTRACT,
 		[REPORT_BYTECODE] = PYENVD__WORKER__PHASE__PHASE_BYTECODE,
 		[REPORT_FINISH] = PYENVD__WORKER__PHASE__PHASE_FINISH,
+		[REPORT_INSTALL] = PYENVD__WORKER__PHASE__PHASE_INSTALL,
 	};
 	Pyenvd__Worker__Progress progress = PYENVD__WORKER__PROGRESS__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;

@@ -101,6 +101,7 @@ int confine(const struct confinement *confinement, struct error *err)
 		MEMORY_LIMIT + confinement->mapped,
 		MEMORY_LIMIT + confinement->mapped,
 	};
+	uint64_t keep = 0;
 	int r = 0;
 
 	if (CONFINE_MEMORY && setrlimit(RLIMIT_AS, &memory) && errno != EPERM)
@@ -109,7 +110,9 @@ int confine(const struct confinement *confinement, struct error *err)
 		r = confine_writes(confinement->writes_fd, err);
 	if (r)
 		return r;
-	if (as)
-		return identity_keep(AS_OTHERS | (as->uid == 0 ? AS_ROOT : 0), err);
-	return identity_drop(NULL, err);
+	if (as || confinement->acts_as_others)
+		keep = AS_OTHERS | (as && as->uid == 0 ? AS_ROOT : 0);
+	if (confinement->gives_away)
+		keep |= CAP_BIT(CAP_CHOWN);
+	return keep ? identity_keep(keep, err) : identity_drop(NULL, err);
 }

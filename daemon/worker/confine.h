@@ -10,6 +10,9 @@ struct confinement {
 	/* It goes on acting as this client: what that takes stays. NULL: no capability is
 	 * left, nor can one come back. */
 	const struct identity *acts_as;
+	bool acts_as_others; /* as whoever it turns out to be, but root */
+	/* What it has made for that client it gives to him, and takes back (CAP_CHOWN). */
+	bool gives_away;
 	/* Nothing on disk can be written but what lies below; -1: nothing at all. */
 	int writes_fd;
 	bool writes_anywhere;

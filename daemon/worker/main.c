@@ -21,17 +21,10 @@
 #include "daemon/worker/locate.h"
 #include "daemon/worker/probe.h"
 #include "daemon/worker/remove.h"
+#include "daemon/worker/work.h"
 
 #define CHANNEL_FD 3
 #define MAX_FAILURES 16
-
-struct work {
-	struct channel *channel;
-	struct report *report;
-	const Pyenvd__Worker__Job *job;
-	struct identity peer; /* borrows the job's groups */
-	int fds[CHANNEL_MAX_FDS];
-};
 
 static struct fs_identity file_of(const Pyenvd__Worker__FileIdentity *file)
 {
@@ -163,21 +156,6 @@ static int run_digest(struct work *work, struct error *err)
 	return 0;
 }
 
-static struct place_limits limits_of(const Pyenvd__Worker__Limits *limits)
-{
-	if (!limits)
-		return (struct place_limits){ 0 };
-	return (struct place_limits){
-		.max_bytes = limits->max_bytes,
-		.max_entries = limits->max_entries,
-		.max_depth = limits->max_depth,
-		.max_name = limits->max_name,
-		.max_ratio = limits->max_ratio,
-		.ratio_floor_bytes = limits->ratio_floor_bytes,
-		.reserve_bytes = limits->reserve_bytes,
-	};
-}
-
 static struct extract extract_of(struct work *work, struct source *source)
 {
 	static const enum extract_kind kinds[] = {
@@ -205,7 +183,7 @@ static struct extract extract_of(struct work *work, struct source *source)
 		.access_all = job->access_all,
 		.access_uid = job->access_uid,
 		.bytecode = modes[job->compile],
-		.limits = limits_of(job->limits),
+		.limits = work_limits(job->limits),
 		.threads = job->threads,
 		.directory_fd = work->fds[0],
 		.directory = job->directory,
@@ -284,6 +262,8 @@ static int run_remove(struct work *work, struct error *err)
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	const struct confinement confinement = {
 		.acts_as = job->as_peer ? &work->peer : NULL,
+		/* What an installer has left half-made is his. */
+		.acts_as_others = job->layers,
 		.writes_fd = work->fds[0],
 	};
 	struct remove_job remove = {
@@ -350,6 +330,9 @@ static const struct kind {
 	[PYENVD__WORKER__JOB__JOB_SYNC] = { run_sync, 1, false },
 	[PYENVD__WORKER__JOB__JOB_COPY] = { run_copy, 2, true },
 	[PYENVD__WORKER__JOB__JOB_PROBE] = { run_probe, 0, true },
+	[PYENVD__WORKER__JOB__JOB_REQUIREMENTS] = { work_read_requirements, 0, true },
+	[PYENVD__WORKER__JOB__JOB_INSTALL] = { work_install, 2, true },
+	[PYENVD__WORKER__JOB__JOB_END_USER] = { work_end_user, 0, false },
 };
 
 /* Without a peer it would be done as root: an absent uid is 0. */
@@ -362,7 +345,9 @@ static int check_job(const struct work *work, const struct kind *kind, struct er
 	if (!job->peer && (kind->needs_peer || (is_remove && job->remove->as_peer)))
 		return fail(err, -EBADMSG, NULL, "a job that does not say for whom");
 	if ((job->job_case == PYENVD__WORKER__JOB__JOB_DIGEST && !job->digest->source) ||
-		(job->job_case == PYENVD__WORKER__JOB__JOB_EXTRACT && !job->extract->source))
+		(job->job_case == PYENVD__WORKER__JOB__JOB_EXTRACT && !job->extract->source) ||
+		(job->job_case == PYENVD__WORKER__JOB__JOB_INSTALL && !job->install->source) ||
+		(job->job_case == PYENVD__WORKER__JOB__JOB_END_USER && !job->end_user->user))
 		return fail(err, -EBADMSG, NULL, "a job without a source");
 	for (i = 0; i < kind->fd_count; i++)
 		if (work->fds[i] < 0)
@@ -382,12 +367,7 @@ static int run(struct work *work, struct error *err)
 	if (r)
 		return r;
 	if (job->peer)
-		work->peer = (struct identity){
-			.uid = job->peer->uid,
-			.gid = job->peer->gid,
-			.group_count = job->peer->n_groups,
-			.groups = job->peer->groups,
-		};
+		work->peer = work_identity(job->peer);
 	return kind->run(work, err);
 }
 

@@ -76,6 +76,8 @@ static int prepare(const struct program *program, int null, int output, pid_t pa
 	limit(RLIMIT_CORE, 0);
 	if (program->owns_uid)
 		limit(RLIMIT_NPROC, MAX_PROCESSES);
+	if (program->max_file_bytes)
+		limit(RLIMIT_FSIZE, program->max_file_bytes);
 	if (identity_drop(program->as, NULL))
 		return -EPERM;
 	/* Not before: a change of identity takes it back. */

@@ -17,6 +17,7 @@ struct program {
 	/* Nobody else is ever that user: everything of this uid ends with the program. */
 	bool owns_uid;
 	bool is_offline; /* no sockets but local ones */
+	uint64_t max_file_bytes; /* that it may write; 0: no limit */
 	uint64_t until_us; /* of clock_now_us() */
 	int stop_fd; /* readable: the daemon is gone; all is ended, and so are we. -1: none */
 	/* What it prints, errors included, as it comes. May be NULL. */

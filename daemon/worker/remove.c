@@ -34,6 +34,41 @@ static int open_layer(int fd)
 	return fsync(fd) ? -errno : 0;
 }
 
+/* What an installer that was ended has left is his: it is emptied as he. */
+static void empty_foreign(int fd, const char *name)
+{
+	char *names[] = { (char *)name };
+	struct identity owner;
+	struct remove_job job = {
+		.parent_fd = fd,
+		.names = names,
+		.name_count = 1,
+		.owner = &owner,
+		.threads = 1,
+	};
+	struct stat st;
+
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) || st.st_uid == geteuid() ||
+		st.st_uid == 0 || fchmod(fd, 0711))
+		return;
+	owner = (struct identity){ .uid = st.st_uid, .gid = st.st_gid };
+	remove_run(&job);
+	remove_deinit(&job);
+}
+
+/* Before there are threads. The lock is given back: it is taken again to empty the rest. */
+static void empty_installation(const struct remove_job *job, const char *name)
+{
+	_cleanup_close_ int fd = fs_open_directory(job->parent_fd, name);
+	static const char *const parts[] = { "tree", "tmp", "source" };
+	size_t i;
+
+	if (fd < 0 || flock(fd, LOCK_EX))
+		return;
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		empty_foreign(fd, parts[i]);
+}
+
 static int open_item(struct sweep_top *top)
 {
 	const struct item *item = container_of(top, struct item, top);
@@ -116,6 +151,9 @@ void remove_run(struct remove_job *job)
 	size_t i, count = 0;
 
 	job->failures = new0_array(char *, job->name_count);
+	for (i = 0; i < job->name_count && job->are_layers && identity_may_change(); i++)
+		if (is_name(job->names[i]))
+			empty_installation(job, job->names[i]);
 	for (i = 0; i < job->name_count; i++)
 		if (is_name(job->names[i]))
 			items[count++] = (struct item){

@@ -13,6 +13,7 @@ enum report_phase {
 	REPORT_EXTRACT,
 	REPORT_BYTECODE,
 	REPORT_FINISH,
+	REPORT_INSTALL,
 };
 
 /* Who hears it. All may be NULL. */

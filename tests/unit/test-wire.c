@@ -51,7 +51,7 @@ Test(wire, an_extraction_goes_out_with_all_it_says)
 }
 
 static struct job_result result;
-static struct wire_failures failures;
+static struct wire_kept kept;
 static struct job_progress progress;
 static struct error err;
 
@@ -61,7 +61,7 @@ static int decode(enum job_kind kind, Pyenvd__Worker__Event *event, enum wire_ev
 	uint8_t packet[1024];
 	size_t size = pyenvd__worker__event__pack(event, packet);
 
-	return wire_decode_event(&job, packet, size, ret, &result, &failures, &progress, &err);
+	return wire_decode_event(&job, packet, size, ret, &result, &kept, &progress, &err);
 }
 
 Test(wire, a_digest_ends_a_digest_job_but_not_an_extraction)
@@ -105,9 +105,8 @@ Test(wire, what_is_no_event_is_refused)
 	struct job job = { .kind = JOB_DIGEST };
 	enum wire_event what;
 
+	cr_expect_eq(wire_decode_event(&job, "\xff\xff", 2, &what, &result, &kept, &progress, &err),
+		-EBADMSG);
 	cr_expect_eq(
-		wire_decode_event(&job, "\xff\xff", 2, &what, &result, &failures, &progress, &err),
-		-EBADMSG);
-	cr_expect_eq(wire_decode_event(&job, "", 0, &what, &result, &failures, &progress, &err),
-		-EBADMSG);
+		wire_decode_event(&job, "", 0, &what, &result, &kept, &progress, &err), -EBADMSG);
 }
