@@ -39,7 +39,7 @@ struct db_layer {
 	char key[SHA256_HEX_SIZE]; /* "" while the artifact's digest is not known */
 	int64_t owner;
 	enum layer_state state;
-	char kind[16]; /* "archive", "file", "directory" */
+	char kind[16]; /* "archive", "file", "directory", "requirements" */
 	char name[256]; /* of files and directories: the name in the tree */
 	char digest[SHA256_HEX_SIZE]; /* of the artifact; "" while not known */
 	uint64_t artifact_bytes, bytes, entries;
@@ -148,6 +148,18 @@ int db_set_layer_key(struct db *db, const char *id, const char *key, const char 
 /* PREPARING -> READY, with the figures from the worker. -EINVAL from elsewhere. */
 int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
 	struct error *err);
+/* What came of installing requirements into a layer. */
+struct db_install {
+	char *site; /* owned; relative to its tree, separated by ':': where packages are */
+	char *scripts; /* owned; relative; empty: it has none */
+	char *resolved; /* owned; a line for each package: name, blank, version */
+};
+
+void db_install_deinit(struct db_install *install);
+int db_put_install(
+	struct db *db, const char *layer, const struct db_install *install, struct error *err);
+/* DB_E_NOT_FOUND: the layer has no requirements in it. */
+int db_find_install(struct db *db, const char *layer, struct db_install *ret, struct error *err);
 /* Any state -> DELETING. Environments that use it are deleted with it; leases
  * must not (-EBUSY). -ENOENT when there is no such layer. */
 int db_condemn_layer(struct db *db, const char *id, struct error *err);

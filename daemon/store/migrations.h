@@ -118,4 +118,12 @@ static const char *const migrations[] = {
 	/* What a lease's workers are: 1 processes, 2 containers. */
 	"ALTER TABLE leases ADD COLUMN worker INTEGER NOT NULL DEFAULT 1"
 	"	CHECK (worker BETWEEN 1 AND 2);",
+
+	/* What an installer made of a layer's requirements. */
+	"CREATE TABLE installs ("
+	"	layer TEXT PRIMARY KEY REFERENCES layers ON DELETE CASCADE,"
+	"	site TEXT NOT NULL,"
+	"	scripts TEXT NOT NULL,"
+	"	resolved TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;",
 };

@@ -50,6 +50,9 @@ const char *const queries[QUERY_COUNT] = {
 				" WHERE id = ?1 AND key = '' AND state = 1",
 	[QUERY_PUBLISH_LAYER] = "UPDATE layers SET state = 2, bytes = ?2, entries = ?3,"
 				" published = ?4, used = ?4 WHERE id = ?1 AND state = 1",
+	[QUERY_PUT_INSTALL] = "INSERT OR REPLACE INTO installs (layer, site, scripts, resolved)"
+			      " VALUES (?1, ?2, ?3, ?4)",
+	[QUERY_FIND_INSTALL] = "SELECT site, scripts, resolved FROM installs WHERE layer = ?1",
 	[QUERY_IS_LAYER_LEASED] =
 		"SELECT EXISTS (SELECT 1 FROM lease_layers WHERE layer = ?1)"
 		" OR EXISTS (SELECT 1 FROM environment_layers AS el JOIN leases USING (hash, owner)"

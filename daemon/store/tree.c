@@ -167,7 +167,7 @@ int tree_open(const char *path, struct tree **ret, struct error *err)
 	_cleanup_(tree_closep) struct tree *tree = new0(struct tree);
 	int r;
 
-	tree->state = tree->lock = tree->layers = tree->leases = -1;
+	tree->state = tree->lock = tree->layers = tree->leases = tree->logs = -1;
 	r = open_state_directory(tree, path, err);
 	if (r == 0)
 		r = take_lock(tree, err);
@@ -177,6 +177,8 @@ int tree_open(const char *path, struct tree **ret, struct error *err)
 		r = open_part(tree, "layers", &tree->layers, err);
 	if (r == 0)
 		r = open_part(tree, "leases", &tree->leases, err);
+	if (r == 0)
+		r = open_part(tree, "logs", &tree->logs, err);
 	if (r)
 		return r;
 	tree_keep_reserve(tree);
@@ -188,6 +190,7 @@ struct tree *tree_close(struct tree *tree)
 {
 	if (!tree)
 		return NULL;
+	cleanup_close(&tree->logs);
 	cleanup_close(&tree->leases);
 	cleanup_close(&tree->layers);
 	cleanup_close(&tree->lock);
@@ -254,6 +257,16 @@ int tree_open_layer_tree(struct tree *tree, const char *id, int *ret_fd, struct 
 {
 	_cleanup_free_ char *path = text_format("%s/tree", id);
 	int fd = fs_openat2(tree->layers, path, O_RDONLY | O_DIRECTORY, 0, RESOLVE_INSIDE);
+
+	if (fd < 0)
+		return fail_errno(err, fd, "INTERNAL_ERROR", "cannot open layer '%s'", id);
+	*ret_fd = fd;
+	return 0;
+}
+
+int tree_open_layer(struct tree *tree, const char *id, int *ret_fd, struct error *err)
+{
+	int fd = fs_open_directory(tree->layers, id);
 
 	if (fd < 0)
 		return fail_errno(err, fd, "INTERNAL_ERROR", "cannot open layer '%s'", id);

@@ -8,6 +8,7 @@
  *	<state>/index.db  lock  reserve
  *	<state>/layers/<layer id>/   tree/  manifest
  *	<state>/leases/<lease id>/   work/
+ *	<state>/logs/<layer id>      what an installer printed
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,12 @@ char *tree_lease_path(const struct tree *tree, const char *id); /* …/leases/<i
 int tree_make_layer(struct tree *tree, const char *id, int *ret_fd, struct error *err);
 /* Descriptor of layers/<id>/tree, for jobs that read it. */
 int tree_open_layer_tree(struct tree *tree, const char *id, int *ret_fd, struct error *err);
+/* Descriptor of layers/<id>, for a job that lets others in. */
+int tree_open_layer(struct tree *tree, const char *id, int *ret_fd, struct error *err);
+/* A new, empty logs/<id> that @reader may read, if we may give it to him; a descriptor to
+ * write to it, and its absolute path (owned). Old logs go when there are many. */
+int tree_make_log(struct tree *tree, const char *id, const struct identity *reader, int *ret_fd,
+	char **ret_path, struct error *err);
 /* Whether layers/<id>/manifest is there. */
 bool tree_has_manifest(struct tree *tree, const char *id);
 

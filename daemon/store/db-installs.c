@@ -1,0 +1,37 @@
+/* Beside the row of a layer; goes with it. */
+#include "daemon/store/db-internal.h"
+
+void db_install_deinit(struct db_install *install)
+{
+	free(install->site);
+	free(install->scripts);
+	free(install->resolved);
+	*install = (struct db_install){ 0 };
+}
+
+int db_put_install(
+	struct db *db, const char *layer, const struct db_install *install, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_PUT_INSTALL);
+
+	sql_bind_text(s, layer);
+	sql_bind_text(s, install->site);
+	sql_bind_text(s, install->scripts);
+	sql_bind_text(s, install->resolved);
+	return fold(db_run(s, err));
+}
+
+int db_find_install(struct db *db, const char *layer, struct db_install *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_FIND_INSTALL);
+	int r;
+
+	sql_bind_text(s, layer);
+	r = db_find(s, err);
+	if (r)
+		return r;
+	ret->site = sql_read_text_copy(s);
+	ret->scripts = sql_read_text_copy(s);
+	ret->resolved = sql_read_text_copy(s);
+	return 0;
+}
