@@ -10,7 +10,7 @@ from test_scripts import expect_manifest_holds
 
 PYTHON = '/usr/bin/python3'
 # What conda builds packages with: 255 bytes, so that there is room.
-PLACEHOLDER = '/opt/anaconda1anaconda2anaconda3'.ljust(255, '_')
+PADDED = '/opt/anaconda1anaconda2anaconda3'.ljust(255, '_')
 BUILD = '/build/machine/env'
 LIBRARY = b'\177ELF\0%s/lib\0%s/share:%s/etc\0end'
 SCRIPT = '''#!{0}/bin/python
@@ -36,13 +36,13 @@ def entries(proof):
     return [
         ('conda-meta/history', FILE, ''),
         ('bin/python', LINK, PYTHON),
-        ('bin/tool', PROGRAM, SCRIPT.format(PLACEHOLDER)),
+        ('bin/tool', PROGRAM, SCRIPT.format(PADDED)),
         ('etc/tool.conf', FILE, f'prefix={BUILD}'),
-        ('lib/libtool.so', PROGRAM, filled(PLACEHOLDER)),
+        ('lib/libtool.so', PROGRAM, filled(PADDED)),
         ('lib/short.so', PROGRAM, filled('/b')),
         ('bin/conda-unpack', PROGRAM, conda_unpack(
-            proof, ('bin/tool', PLACEHOLDER, 'text'), ('etc/tool.conf', BUILD, 'text'),
-            ('lib/libtool.so', PLACEHOLDER, 'binary'), ('lib/short.so', '/b', 'binary'),
+            proof, ('bin/tool', PADDED, 'text'), ('etc/tool.conf', BUILD, 'text'),
+            ('lib/libtool.so', PADDED, 'binary'), ('lib/short.so', '/b', 'binary'),
             ('../../manifest', 'pyenvd', 'text'))),
     ]
 
