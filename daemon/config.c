@@ -102,6 +102,36 @@ static int parse_sharing(const char *text, void *field)
 	return 0;
 }
 
+static int parse_installer(const char *text, void *field)
+{
+	static const struct {
+		const char *name;
+		enum core_installer installer;
+	} names[] = {
+		{ "auto", CORE_INSTALLER_AUTO },
+		{ "uv", CORE_INSTALLER_UV },
+		{ "pip", CORE_INSTALLER_PIP },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (text_equal(text, names[i].name)) {
+			*(enum core_installer *)field = names[i].installer;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* In whole seconds. */
+static int parse_duration(const char *text, void *field)
+{
+	int r = parse_seconds(text, field);
+
+	if (r == 0)
+		*(uint32_t *)field /= 1000;
+	return r;
+}
+
 static int parse_level(const char *text, void *field)
 {
 	return log_parse_level(text, field);
@@ -133,6 +163,20 @@ static const struct option_row options[] = {
 		"who may share a layer: user or all (user)" },
 	{ "store", "reserve_bytes", parse_size, FIELD(core.limits.reserve_bytes), "BYTES",
 		"leave this much of the disk free (16M)" },
+	{ "install", "installer", parse_installer, FIELD(core.install.installer), "NAME",
+		"for requirements: auto (uv if it is there), uv or pip (auto)" },
+	{ "install", "uv", parse_path, FIELD(uv), "PATH",
+		"the program uv (in /usr/local/bin, /usr/bin or the user's)" },
+	{ "install", "index_url", parse_name, FIELD(index_url), "URL",
+		"the package index, instead of PyPI" },
+	{ "install", "extra_index_urls", parse_name, FIELD(extra_index_urls), "URLS",
+		"more of them, separated by blanks" },
+	{ "install", "install_users", parse_name, FIELD(install_users), "NAMES",
+		"users to install as, one at a time each (pyenvd-install0 to 3)" },
+	{ "install", "install_slots", parse_count, FIELD(core.install.slots), "N",
+		"how many installs at the same time (4)" },
+	{ "install", "install_timeout", parse_duration, FIELD(core.install.seconds), "SECONDS",
+		"for one install, retries included (1800)" },
 	{ "limits", "max_layer_bytes", parse_size, FIELD(core.limits.max_bytes), "BYTES",
 		"of all files of one archive (64G)" },
 	{ "limits", "max_layer_entries", parse_entries, FIELD(core.limits.max_entries), "N",
@@ -287,6 +331,7 @@ static void set_defaults(struct config *config, bool is_root)
 			.threads = count_cpus(),
 			.max_leases = 100000,
 			.max_creates = 1024,
+			.install = { .slots = 4, .seconds = 1800 },
 			.limits = {
 				.max_bytes = 64 * GIB,
 				.max_entries = 2000000,
@@ -405,7 +450,7 @@ int config_parse(struct config *config, int argc, char **argv, struct error *err
 			"no state directory: give --state-dir, or set XDG_STATE_HOME or HOME");
 	if (!config->socket)
 		return fail(err, -EINVAL, NULL, "no socket: give --socket, or set XDG_RUNTIME_DIR");
-	return 0;
+	return config_finish_install(config, is_root, err);
 }
 
 void config_deinit(struct config *config)
@@ -416,5 +461,9 @@ void config_deinit(struct config *config)
 	free(config->user);
 	free(config->socket_group);
 	free(config->admin_group);
+	free(config->uv);
+	free(config->index_url);
+	free(config->extra_index_urls);
+	free(config->install_users);
 	*config = (struct config){ 0 };
 }

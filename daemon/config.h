@@ -14,6 +14,8 @@ struct config {
 	/* all owned, absolute; user and groups may be empty */
 	char *state_dir, *socket, *worker_program;
 	char *user, *socket_group, *admin_group;
+	char *uv, *index_url, *extra_index_urls; /* NULL: none */
+	char *install_users; /* separated by blanks; NULL: those that are there */
 	uint32_t workers; /* how many read archives at the same time */
 	uint32_t open_timeout_ms, idle_timeout_ms;
 	uint32_t max_connections, max_streams;
@@ -26,4 +28,6 @@ enum {
 };
 
 int config_parse(struct config *config, int argc, char **argv, struct error *err);
+/* Private to config.c: looks for uv, and fills core.install, which borrows. */
+int config_finish_install(struct config *config, bool is_root, struct error *err);
 void config_deinit(struct config *config);

@@ -19,6 +19,7 @@
 #include "daemon/api/listener.h"
 #include "daemon/api/services.h"
 #include "daemon/core/manager.h"
+#include "daemon/jobs/orphans.h"
 #include "daemon/notify.h"
 #include "daemon/privilege.h"
 
@@ -26,6 +27,7 @@
 #define TICK_MS 20
 
 struct daemon {
+	struct privilege privilege;
 	struct event_base *base;
 	struct pool *pool;
 	struct watch *watch;
@@ -94,6 +96,7 @@ static int open_store(struct daemon *daemon, const struct config *config, struct
 
 static int build_core(struct daemon *daemon, const struct config *config, struct error *err)
 {
+	struct core_install *install = &daemon->core.config.install;
 	struct pool_config pool = {
 		.program = config->worker_program,
 		.heavy = config->workers,
@@ -115,15 +118,21 @@ static int build_core(struct daemon *daemon, const struct config *config, struct
 		.watch = daemon->watch,
 		.config = config->core,
 	};
+	install->users = daemon->privilege.install_users;
+	install->user_count = daemon->privilege.install_user_count;
+	install->needs_users = identity_may_change();
+	if (!install->needs_users)
+		orphans_adopt();
 	r = read_boot_id(daemon->core.boot_id, err);
 	if (r == 0)
 		r = read_salt(daemon->db, daemon->core.salt, err);
 	return r ? r : manager_new(&daemon->core, &daemon->manager, err);
 }
 
-static int build_listener(struct daemon *daemon, const struct config *config,
-	const struct privilege *privilege, int activated_fd, struct error *err)
+static int build_listener(
+	struct daemon *daemon, const struct config *config, int activated_fd, struct error *err)
 {
+	const struct privilege *privilege = &daemon->privilege;
 	struct listener_config listener = {
 		.base = daemon->base,
 		.api = &daemon->api,
@@ -215,7 +224,6 @@ static void raise_file_limit(void)
 int daemon_new(const struct config *config, struct daemon **ret, struct error *err)
 {
 	_cleanup_(daemon_freep) struct daemon *daemon = new0(struct daemon);
-	struct privilege privilege;
 	int activated_fd, r;
 
 	umask(022);
@@ -224,7 +232,7 @@ int daemon_new(const struct config *config, struct daemon **ret, struct error *e
 	activated_fd = notify_take_socket(err);
 	if (activated_fd < -1)
 		return activated_fd;
-	r = privilege_drop(config, &privilege, err);
+	r = privilege_drop(config, &daemon->privilege, err);
 	if (r)
 		return r;
 	daemon->base = event_base_new();
@@ -232,7 +240,7 @@ int daemon_new(const struct config *config, struct daemon **ret, struct error *e
 		return fail(err, -ENOMEM, NULL, "cannot make an event loop");
 	r = build_core(daemon, config, err);
 	if (r == 0)
-		r = build_listener(daemon, config, &privilege, activated_fd, err);
+		r = build_listener(daemon, config, activated_fd, err);
 	if (r)
 		return r;
 	daemon->on_term = evsignal_new(daemon->base, SIGTERM, on_signal, daemon);
@@ -269,6 +277,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	free_event(daemon->on_tick);
 	if (daemon->base)
 		event_base_free(daemon->base);
+	privilege_deinit(&daemon->privilege);
 	free(daemon);
 	return NULL;
 }

@@ -97,6 +97,40 @@ static int make_directories(const struct config *config, struct places *ret, str
 	return r ? r : make_directory(config->state_dir, &made, err);
 }
 
+/* Of those that are not named, the ones that are there. */
+static int find_install_users(const struct config *config, struct privilege *ret, struct error *err)
+{
+	static const char standard[] =
+		"pyenvd-install0 pyenvd-install1 pyenvd-install2 pyenvd-install3";
+	_cleanup_free_ char *names = text_copy(
+		config->install_users ? config->install_users : standard);
+	char *at = names, *name;
+
+	ret->install_users = new0_array(struct identity, strlen(names) / 2 + 1);
+	while ((name = strsep(&at, " "))) {
+		struct passwd *user = *name ? getpwnam(name) : NULL;
+
+		if (!*name || (!user && !config->install_users))
+			continue;
+		if (!user)
+			return fail(
+				err, -ENOENT, NULL, "install_users: there is no user '%s'", name);
+		if (user->pw_uid == 0)
+			return fail(err, -EINVAL, NULL, "install_users: '%s' is root", name);
+		ret->install_users[ret->install_user_count++] = (struct identity){
+			.uid = user->pw_uid,
+			.gid = user->pw_gid,
+		};
+	}
+	return 0;
+}
+
+void privilege_deinit(struct privilege *privilege)
+{
+	free(privilege->install_users);
+	*privilege = (struct privilege){ 0 };
+}
+
 int privilege_drop(const struct config *config, struct privilege *ret, struct error *err)
 {
 	_cleanup_(places_deinit) struct places places = { 0 };
@@ -114,7 +148,9 @@ int privilege_drop(const struct config *config, struct privilege *ret, struct er
 	ret->socket_mode = ret->socket_group == (gid_t)-1 ? 0600 : 0660;
 	if (uid != 0)
 		return 0;
-	r = find_user(config->user, &uid, &gid, err);
+	r = find_install_users(config, ret, err);
+	if (r == 0)
+		r = find_user(config->user, &uid, &gid, err);
 	if (r == 0)
 		r = give(config->state_dir, uid, gid, err);
 	if (r == 0 && places.run_is_ours)

@@ -225,6 +225,27 @@ static int fill_environment(struct manager *manager, const struct db_environment
 	return r;
 }
 
+/* A line for each. */
+static int fill_layer(struct manager *manager, Pyenvd__V1__Layer *wire, struct convert_pool *pool,
+	struct error *err)
+{
+	_cleanup_(db_install_deinit) struct db_install install = { 0 };
+	char *at, *line;
+	size_t count = 0;
+	int r;
+
+	r = manager_layer_install(manager, wire->layer_id, &install, err);
+	if (r || !install.resolved)
+		return r;
+	for (at = install.resolved; *at; at++)
+		count += *at == '\n';
+	wire->packages = convert_alloc(pool, count + 1, sizeof(*wire->packages));
+	for (at = install.resolved; (line = strsep(&at, "\n"));)
+		if (*line)
+			wire->packages[wire->n_packages++] = convert_keep(pool, text_copy(line));
+	return 0;
+}
+
 static int fill_found(struct manager *manager, const struct manager_found *found,
 	Pyenvd__V1__ShowResponse *ret, struct convert_pool *pool, struct error *err)
 {
@@ -236,7 +257,7 @@ static int fill_found(struct manager *manager, const struct manager_found *found
 	case MANAGER_FOUND_LAYER:
 		ret->found_case = PYENVD__V1__SHOW_RESPONSE__FOUND_LAYER;
 		ret->layer = convert_layer(&found->layer, manager, pool);
-		return 0;
+		return fill_layer(manager, ret->layer, pool, err);
 	case MANAGER_FOUND_ENVIRONMENT:
 		ret->found_case = PYENVD__V1__SHOW_RESPONSE__FOUND_ENVIRONMENT;
 		ret->environment = convert_environment(&found->environment, pool);

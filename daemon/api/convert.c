@@ -101,6 +101,23 @@ static int to_files(
 	return 0;
 }
 
+static int to_requirements(
+	const Pyenvd__V1__Requirements *wire, struct spec_requirements *ret, struct error *err)
+{
+	int r;
+
+	if (!wire)
+		return 0;
+	r = spec_check_path(wire->path, "requirements.path", err);
+	if (r == 0 && *wire->package_directory)
+		r = spec_check_path(wire->package_directory, "requirements.package_directory", err);
+	if (r)
+		return r;
+	ret->path = text_copy(wire->path);
+	ret->packages = *wire->package_directory ? text_copy(wire->package_directory) : NULL;
+	return 0;
+}
+
 static int to_variables(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
@@ -259,6 +276,8 @@ int convert_spec(
 		r = to_archives(wire, &spec, err);
 	if (r == 0)
 		r = to_files(wire, &spec, err);
+	if (r == 0)
+		r = to_requirements(wire->requirements, &spec.requirements, err);
 	if (r == 0)
 		r = to_variables(wire, &spec, err);
 	if (r == 0)

@@ -9,6 +9,24 @@
 #include "daemon/store/db.h"
 #include "daemon/store/tree.h"
 
+enum core_installer {
+	CORE_INSTALLER_AUTO, /* uv when it is there */
+	CORE_INSTALLER_UV,
+	CORE_INSTALLER_PIP,
+};
+
+/* How requirements are installed. Text is borrowed; NULL: none. */
+struct core_install {
+	enum core_installer installer;
+	const char *uv; /* absolute path */
+	const char *index_url, *extra_index_urls; /* may hold secrets; the second: by blanks */
+	const struct identity *users; /* of the slots; borrowed */
+	size_t user_count;
+	uint32_t slots; /* how many at once; each has a user if there are any */
+	bool needs_users; /* we may become others, so nothing is installed as ourselves */
+	uint32_t seconds; /* for one */
+};
+
 struct core_config {
 	bool share_all; /* layers may be handed to every uid */
 	struct job_limits limits; /* of one layer */
@@ -16,6 +34,7 @@ struct core_config {
 	uint64_t max_bytes; /* of all layers; 0: no limit */
 	uint32_t max_leases; /* of one uid */
 	uint32_t max_creates; /* in flight, of one uid */
+	struct core_install install;
 };
 
 struct core_counters {

@@ -20,9 +20,28 @@ static void compute_hash(struct create_work *work)
 		keys[i] = work->inputs[i].layer.key;
 	hash_environment(spec, keys, keys + spec->archive_count,
 		work->interpreter.archive ? NULL : work->interpreter.path,
-		&work->interpreter.python, work->creates->core->salt, work->create->result.hash,
-		&work->components);
+		&work->interpreter.python,
+		work->create->spec->requirements.path ? work->install.hash : NULL,
+		work->creates->core->salt, work->create->result.hash, &work->components);
 	free(keys);
+	/* What the lease was made with may mean something else by now. */
+	if (work->known)
+		memcpy(work->create->result.hash, work->known->hash,
+			sizeof(work->create->result.hash));
+}
+
+static void fill_layer(const struct create_work *work, const struct db_layer *row,
+	const char *source, enum input_origin origin)
+{
+	struct create_result *result = &work->create->result;
+	struct create_layer *layer = &result->layers[result->layer_count++];
+	_cleanup_free_ char *path = tree_layer_path(work->creates->core->tree, row->id);
+
+	snprintf(layer->id, sizeof(layer->id), "%s", row->id);
+	layer->source = source;
+	layer->origin = origin;
+	layer->directory = text_format("%s/tree", path);
+	layer->bytes = row->bytes;
 }
 
 void create_work_fill_layers(struct create_work *work)
@@ -30,24 +49,31 @@ void create_work_fill_layers(struct create_work *work)
 	struct create_result *result = &work->create->result;
 	size_t i;
 
-	result->layer_count = work->input_count;
-	result->layers = new0_array(struct create_layer, work->input_count);
-	result->hit = true;
+	result->layers = new0_array(struct create_layer, work->input_count + 1);
+	result->hit = !work->interpreter.has_waited && !work->install.has_waited;
 	for (i = 0; i < work->input_count; i++) {
 		const struct input *input = &work->inputs[i];
-		struct create_layer *layer = &result->layers[i];
-		_cleanup_free_ char *path = tree_layer_path(
-			work->creates->core->tree, input->layer.id);
 
-		snprintf(layer->id, sizeof(layer->id), "%s", input->layer.id);
-		layer->source = input->path;
-		layer->origin = input->origin;
-		layer->directory = text_format("%s/tree", path);
-		layer->bytes = input->layer.bytes;
+		fill_layer(work, &input->layer, input->path, input->origin);
 		result->hit &= !input->has_waited;
 	}
-	result->hit &= !work->interpreter.has_waited;
+	if (work->install.is_ready)
+		fill_layer(work, &work->install.layer, work->create->spec->requirements.path,
+			work->install.origin);
 	compute_hash(work);
+}
+
+/* "a:b" beneath "/layer/tree". */
+static char *place_all(const char *directory, const char *relative)
+{
+	struct buffer ret = { 0 };
+	size_t n;
+
+	for (; *relative; relative += n + (relative[n] == ':')) {
+		n = strcspn(relative, ":");
+		buffer_format(&ret, "%s%s/%.*s", ret.size ? ":" : "", directory, (int)n, relative);
+	}
+	return buffer_steal_text(&ret);
 }
 
 static char *file_entry(const struct create_work *work, size_t i)
@@ -72,8 +98,16 @@ static void fill_variables(struct create_work *work)
 		.interpreter_is_in_layer = work->interpreter.archive != NULL,
 		.file_entries = (const char *const *)entries,
 	};
+	_cleanup_free_ char *site = NULL, *scripts = NULL;
 	size_t i;
 
+	if (work->install.is_ready) {
+		places.requirements = result->layers[work->input_count].directory;
+		site = place_all(places.requirements, work->install.result.site);
+		scripts = place_all(places.requirements, work->install.result.scripts);
+		places.site = site;
+		places.scripts = scripts;
+	}
 	for (i = 0; i < spec->file_count; i++)
 		entries[i] = file_entry(work, i);
 	variables_compute(spec, &places, &result->variables);
@@ -101,9 +135,10 @@ static void fill_grant(struct create_work *work)
 	size_t i;
 
 	work->rows = new0_array(struct db_component, work->components.count);
-	work->layer_ids = new0_array(const char *, work->input_count);
-	for (i = 0; i < work->input_count; i++)
-		work->layer_ids[i] = create_work_layer_id(work, i);
+	grant->layer_count = work->create->result.layer_count;
+	work->layer_ids = new0_array(const char *, grant->layer_count);
+	for (i = 0; i < grant->layer_count; i++)
+		work->layer_ids[i] = work->create->result.layers[i].id;
 	for (i = 0; i < work->components.count; i++)
 		work->rows[i] = (struct db_component){
 			.kind = (char *)work->components.rows[i].kind,
@@ -117,7 +152,6 @@ static void fill_grant(struct create_work *work)
 	grant->components = work->rows;
 	grant->component_count = work->components.count;
 	grant->layer_ids = work->layer_ids;
-	grant->layer_count = work->input_count;
 	grant->request_digest = work->request_digest;
 }
 
@@ -152,13 +186,16 @@ static int load_known_layers(struct create_work *work, struct error *err)
 {
 	struct db *db = work->creates->core->db;
 	struct db_ids ids = { 0 };
-	size_t i;
+	bool has_requirements = work->create->spec->requirements.path;
+	size_t i, wanted = work->input_count + has_requirements;
 	int r;
 
 	r = db_list_lease_layers(db, work->known->id, &ids, err);
-	if (r == 0 && ids.count != work->input_count)
+	if (r == 0 && ids.count != wanted)
 		r = fail(err, -EIO, "INTERNAL_ERROR", "lease '%s' has %zu layers instead of %zu",
-			work->known->id, ids.count, work->input_count);
+			work->known->id, ids.count, wanted);
+	if (r == 0 && has_requirements)
+		r = create_install_take(work, ids.rows[work->input_count], err);
 	for (i = 0; i < work->input_count && r == 0; i++) {
 		struct input *input = &work->inputs[i];
 

@@ -6,11 +6,13 @@
 #include "daemon/core/create.h"
 #include "daemon/core/hash.h"
 #include "daemon/core/interpreter.h"
+#include "daemon/core/readings.h"
 
 struct creates {
 	struct core *core;
 	struct digests *digests;
 	struct probes *probes;
+	struct readings *readings;
 	struct layers *layers;
 	struct leases *leases;
 	struct list list; /* of create_work.link */
@@ -21,9 +23,24 @@ enum create_state {
 	CREATE_TWIN, /* waits for another with the same request id */
 	CREATE_RESOLVE,
 	CREATE_INTERPRETER,
+	CREATE_INSTALL,
 	CREATE_GRANT,
 	CREATE_COPY,
 	CREATE_RECORD,
+};
+
+/* Requirements on their way to a layer (create-install.c). */
+struct create_install {
+	struct reading reading; /* once is_read */
+	bool is_read, is_ready, has_waited;
+	enum input_origin origin;
+	uint64_t joined_us;
+	struct making *making; /* borrowed; while it is waited for */
+	struct creation_waiter waiter; /* for the reading, then for the making */
+	struct reading_work *work; /* borrowed; while it is waited for */
+	char hash[SHA256_HEX_SIZE]; /* hash_requirements() */
+	struct db_layer layer; /* once is_ready */
+	struct db_install result;
 };
 
 struct create_work {
@@ -42,6 +59,7 @@ struct create_work {
 	struct input *inputs; /* archives, then files */
 	size_t input_count, waiting;
 	struct interpreter interpreter;
+	struct create_install install;
 	struct hash_components components;
 	struct lease_grant grant;
 	struct db_component *rows; /* of `grant`; owned, what is in them is not */
@@ -54,6 +72,32 @@ struct create_work {
 	uint64_t began_us, resolved_us, prepared_us;
 	int64_t started;
 };
+
+void create_work_free(struct create_work *work);
+/* After a wait: the next step, and what came of it. @err NULL: it went well. */
+void create_work_go_on(struct create_work *work, const struct error *err);
+/* One of those that are waited for in CREATE_RESOLVE is there. */
+void create_work_resolved(struct create_work *work, const struct error *err);
+
+/* ---- create-copy.c */
+
+/* 0: there is nothing (more) to copy; CREATE_E_LATER. */
+int create_copy(struct create_work *work, struct error *err);
+
+/* ---- create-install.c. Without requirements these do nothing. */
+
+/* As the peer: whether it is known what the file says. */
+void create_install_look(struct create_work *work);
+/* 0: it is read; CREATE_E_LATER: create_work_resolved() will come. */
+int create_install_read(struct create_work *work, struct error *err);
+/* With the interpreter. 0: the layer is there; CREATE_E_LATER. */
+int create_install_prepare(struct create_work *work, struct error *err);
+/* Takes the layer of a lease that was there before. */
+int create_install_take(struct create_work *work, const char *layer, struct error *err);
+void create_install_leave(struct create_work *work);
+struct job_progress create_install_progress(const struct create_work *work);
+
+/* ---- create-lease.c */
 
 /* TOO_MANY: the user has as many in flight as may be. */
 int creates_check_count(const struct creates *creates, const struct peer *peer, struct error *err);

@@ -1,7 +1,9 @@
 /*
- *	begin -> RESOLVE     each input becomes a layer (input.c), side by side;
- *	                     meanwhile an interpreter of the host is looked up
+ *	begin -> RESOLVE     each input becomes a layer (input.c), side by side; meanwhile
+ *	                     an interpreter of the host is looked up, and requirements
+ *	                     are read
  *	      -> INTERPRETER one in a layer can only be looked up once that is ready
+ *	      -> INSTALL     requirements become a layer, for that interpreter
  *	      -> GRANT       the lease
  *	      -> COPY        private copies, one after the other
  *	      -> RECORD      the lease's row, together with those of others
@@ -42,7 +44,7 @@ static void restart_twins(struct create_work *work)
 	}
 }
 
-static void work_free(struct create_work *work)
+void create_work_free(struct create_work *work)
 {
 	size_t i;
 
@@ -51,6 +53,7 @@ static void work_free(struct create_work *work)
 	map_remove(&work->creates->by_request, &work->request_node);
 	timer_clear(&work->ticker);
 	interpreter_deinit(&work->interpreter);
+	create_install_leave(work);
 	for (i = 0; i < work->input_count; i++)
 		input_leave(&work->inputs[i]);
 	hash_components_deinit(&work->components);
@@ -78,7 +81,7 @@ static void give_up(struct create_work *work)
 		pool_cancel(work->creates->core->pool, &work->copy);
 		return;
 	}
-	work_free(work);
+	create_work_free(work);
 }
 
 static int finish(struct create_work *work, int r, struct error *err)
@@ -100,7 +103,7 @@ static int finish(struct create_work *work, int r, struct error *err)
 	/* The lease's delivery goes on; its end is the caller's. */
 	work->lease = NULL;
 	create->work = NULL;
-	work_free(work);
+	create_work_free(work);
 	return 0;
 }
 
@@ -115,12 +118,12 @@ static void resume(struct create_work *work, int r, struct error *err)
 	create->done(create, r ? err : NULL);
 }
 
-static void step_and_resume(struct create_work *work)
+void create_work_go_on(struct create_work *work, const struct error *err)
 {
-	struct error err = { 0 };
-	int r = step(work, &err);
+	struct error failed = err ? *err : (struct error){ 0 };
+	int r = err ? err->r : step(work, &failed);
 
-	resume(work, r, &err);
+	resume(work, r, &failed);
 }
 
 /* ---- the row */
@@ -133,13 +136,7 @@ static int recorded(struct create_work *work)
 
 static void on_recorded(struct lease_grant *grant, const struct error *err)
 {
-	struct create_work *work = container_of(grant, struct create_work, grant);
-	struct error failed = err ? *err : (struct error){ 0 };
-
-	if (err)
-		resume(work, err->r, &failed);
-	else
-		step_and_resume(work);
+	create_work_go_on(container_of(grant, struct create_work, grant), err);
 }
 
 static int record(struct create_work *work)
@@ -152,70 +149,11 @@ static int record(struct create_work *work)
 	return CREATE_E_LATER;
 }
 
-/* ---- copies */
-
-static void close_copy(struct create_work *work)
-{
-	cleanup_close(&work->copy_from);
-	cleanup_close(&work->copy_to);
-	work->copy_from = work->copy_to = -1;
-}
-
-static void on_copied(
-	struct job *job, int r, const struct job_result *result, const struct error *err)
-{
-	struct create_work *work = container_of(job, struct create_work, copy);
-	struct error copy = r ? *err : (struct error){ 0 };
-
-	close_copy(work);
-	if (!work->create) {
-		work_free(work);
-		return;
-	}
-	if (r)
-		resume(work, r, &copy);
-	else
-		step_and_resume(work);
-}
-
-static int begin_copy(struct create_work *work, size_t i, struct error *err)
-{
-	struct core *core = work->creates->core;
-	int r;
-
-	r = tree_open_layer_tree(core->tree, create_work_layer_id(work, i), &work->copy_from, err);
-	if (r == 0)
-		r = tree_open_lease_directory(core->tree, work->create->result.lease_id,
-			work->create->spec->archives[i].target, &work->copy_to, err);
-	if (r == 0) {
-		work->copy = (struct job){
-			.kind = JOB_COPY,
-			.peer = &work->create->peer->identity,
-			.copy = { work->copy_from, work->copy_to },
-			.done = on_copied,
-		};
-		r = pool_submit(core->pool, &work->copy, err);
-	}
-	if (r) {
-		close_copy(work);
-		return r;
-	}
-	work->create->result.hit = false;
-	return CREATE_E_LATER;
-}
-
 static int copy(struct create_work *work, struct error *err)
 {
-	const struct spec *spec = work->create->spec;
+	int r = create_copy(work, err);
 
-	/* A lease that was there before has its copies. */
-	while (!work->known && work->copied < spec->archive_count) {
-		size_t i = work->copied++;
-
-		if (spec->archives[i].private_copy)
-			return begin_copy(work, i, err);
-	}
-	return record(work);
+	return r ? r : record(work);
 }
 
 static int grant(struct create_work *work, struct error *err)
@@ -234,17 +172,22 @@ static int grant(struct create_work *work, struct error *err)
 	return copy(work, err);
 }
 
+/* ---- the requirements */
+
+static int install(struct create_work *work, struct error *err)
+{
+	int r;
+
+	work->state = CREATE_GRANT;
+	r = create_install_prepare(work, err);
+	return r ? r : grant(work, err);
+}
+
 /* ---- the interpreter */
 
 static void on_interpreter(struct interpreter *interpreter, const struct error *err)
 {
-	struct create_work *work = container_of(interpreter, struct create_work, interpreter);
-	struct error failed = err ? *err : (struct error){ 0 };
-
-	if (err)
-		resume(work, err->r, &failed);
-	else
-		step_and_resume(work);
+	create_work_go_on(container_of(interpreter, struct create_work, interpreter), err);
 }
 
 /* When the last input was found: what came then was waiting for its layer. */
@@ -266,7 +209,7 @@ static int find_interpreter(struct create_work *work, struct error *err)
 
 	work->resolved_us = resolved_us(work);
 	work->create->result.resolve_us = work->resolved_us - work->began_us;
-	work->state = CREATE_GRANT;
+	work->state = CREATE_INSTALL;
 	if (work->interpreter.archive) {
 		directory = tree_layer_path(work->creates->core->tree,
 			create_work_layer_id(
@@ -276,21 +219,21 @@ static int find_interpreter(struct create_work *work, struct error *err)
 		&work->interpreter, work->creates->core, work->creates->probes, directory, err);
 	if (r)
 		return r == INTERPRETER_E_LATER ? CREATE_E_LATER : r;
-	return grant(work, err);
+	return install(work, err);
 }
 
 /* ---- the inputs */
 
+void create_work_resolved(struct create_work *work, const struct error *err)
+{
+	work->waiting--;
+	if (err || !work->waiting)
+		create_work_go_on(work, err);
+}
+
 static void on_input(struct input *input, const struct error *err)
 {
-	struct create_work *work = input->owner;
-	struct error failed = err ? *err : (struct error){ 0 };
-
-	work->waiting--;
-	if (err)
-		resume(work, err->r, &failed);
-	else if (!work->waiting)
-		step_and_resume(work);
+	create_work_resolved(input->owner, err);
 }
 
 static void init_inputs(struct create_work *work)
@@ -333,6 +276,8 @@ static int look_at_all(struct create_work *work, struct error *err)
 		input_prepare(&work->inputs[i]);
 		locate_look(&work->inputs[i].locate);
 	}
+	if (!work->known)
+		create_install_look(work);
 	if (work->interpreter.locate.path_count)
 		locate_look(&work->interpreter.locate);
 	identity_resume();
@@ -351,6 +296,11 @@ static int resolve(struct create_work *work, struct error *err)
 		else if (r)
 			return r;
 	}
+	r = create_install_read(work, err);
+	if (r == CREATE_E_LATER)
+		work->waiting++;
+	else if (r)
+		return r;
 	work->state = CREATE_INTERPRETER;
 	return work->waiting ? CREATE_E_LATER : find_interpreter(work, err);
 }
@@ -365,6 +315,8 @@ static int step(struct create_work *work, struct error *err)
 		return resolve(work, err);
 	case CREATE_INTERPRETER:
 		return find_interpreter(work, err);
+	case CREATE_INSTALL:
+		return install(work, err);
 	case CREATE_GRANT:
 		return grant(work, err);
 	case CREATE_COPY:
@@ -412,6 +364,7 @@ static int start(struct create_work *work, struct error *err)
 
 static void tell_progress(struct create_work *work)
 {
+	const struct spec *spec = work->create->spec;
 	size_t i;
 
 	for (i = 0; i < work->input_count; i++) {
@@ -422,6 +375,14 @@ static void tell_progress(struct create_work *work)
 
 		if (!work->inputs[i].is_ready)
 			work->create->progress(work->create, &progress);
+	}
+	if (spec->requirements.path && !work->install.is_ready) {
+		struct create_progress progress = {
+			.source = spec->requirements.path,
+			.progress = create_install_progress(work),
+		};
+
+		work->create->progress(work->create, &progress);
 	}
 }
 

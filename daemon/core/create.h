@@ -5,6 +5,7 @@
 #include "daemon/core/input.h"
 #include "daemon/core/leases.h"
 #include "daemon/core/probes.h"
+#include "daemon/core/readings.h"
 #include "daemon/core/spec.h"
 #include "daemon/core/variables.h"
 
@@ -13,7 +14,7 @@ struct create;
 
 /* All that are under way. */
 struct creates *creates_new(struct core *core, struct digests *digests, struct probes *probes,
-	struct layers *layers, struct leases *leases);
+	struct readings *readings, struct layers *layers, struct leases *leases);
 struct creates *creates_free(struct creates *creates); /* none is under way */
 size_t creates_count(const struct creates *creates);
 

@@ -40,13 +40,14 @@ size_t creates_count(const struct creates *creates)
 }
 
 struct creates *creates_new(struct core *core, struct digests *digests, struct probes *probes,
-	struct layers *layers, struct leases *leases)
+	struct readings *readings, struct layers *layers, struct leases *leases)
 {
 	struct creates *creates = new0(struct creates);
 
 	creates->core = core;
 	creates->digests = digests;
 	creates->probes = probes;
+	creates->readings = readings;
 	creates->layers = layers;
 	creates->leases = leases;
 	list_init(&creates->list);

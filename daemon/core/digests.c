@@ -157,13 +157,19 @@ int digests_find(struct digests *digests, const struct fs_identity *file, const 
 	return db_find_digest(digests->core->db, file, reader, ret, err);
 }
 
+bool digests_may_keep(const struct fs_identity *file, int64_t begun)
+{
+	bool is_fine = file->mtime_ns % 1000000000 && file->ctime_ns % 1000000000;
+
+	return file->ctime_ns <= begun - (is_fine ? FINE_GRAIN_NS : COARSE_GRAIN_NS);
+}
+
 void digests_learn(struct digests *digests, const struct fs_identity *file, const char *reader,
 	const char *sha256, int64_t begun)
 {
 	struct db_digest digest = { .file = *file };
-	bool is_fine = file->mtime_ns % 1000000000 && file->ctime_ns % 1000000000;
 
-	if (file->ctime_ns > begun - (is_fine ? FINE_GRAIN_NS : COARSE_GRAIN_NS))
+	if (!digests_may_keep(file, begun))
 		return;
 	snprintf(digest.reader, sizeof(digest.reader), "%s", reader);
 	snprintf(digest.sha256, sizeof(digest.sha256), "%s", sha256);

@@ -18,6 +18,8 @@ int digests_find(struct digests *digests, const struct fs_identity *file, const 
  * trace. @begun: unix ns, before the first byte was read. */
 void digests_learn(struct digests *digests, const struct fs_identity *file, const char *reader,
 	const char *sha256, int64_t begun);
+/* Whether a file that we began to read then cannot have changed since without a trace. */
+bool digests_may_keep(const struct fs_identity *file, int64_t begun);
 /* Whether nothing known has this size, so that the file is new for certain. */
 int digests_is_new_size(struct digests *digests, uint64_t size, bool *ret, struct error *err);
 

@@ -51,6 +51,7 @@ const char *hash_layer_kind(enum job_layer layer)
 		[JOB_LAYER_ARCHIVE] = "archive",
 		[JOB_LAYER_FILE] = "file",
 		[JOB_LAYER_DIRECTORY] = "directory",
+		[JOB_LAYER_REQUIREMENTS] = "requirements",
 	};
 
 	return kinds[layer];
@@ -80,6 +81,37 @@ void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE])
 	add_text(&encoder, layer->digest);
 	if (layer->layer == JOB_LAYER_ARCHIVE)
 		add_text(&encoder, compile_name(layer->compile));
+	end(&encoder, ret);
+}
+
+void hash_requirements(const struct hash_install *install, char ret[SHA256_HEX_SIZE])
+{
+	const struct job_python *python = install->python;
+	struct encoder encoder;
+
+	begin(&encoder, "pyenvd requirements 1");
+	add_text(&encoder, install->digest);
+	add_number(&encoder, install->is_offline);
+	add_text(&encoder, install->use_uv ? "uv" : "pip");
+	add_text(&encoder, compile_name(install->compile));
+	add_text(&encoder, install->archive_key);
+	add_text(&encoder, install->python_path);
+	add_text(&encoder, python->implementation);
+	add_text(&encoder, python->version);
+	add_text(&encoder, python->abi);
+	add_text(&encoder, python->platform);
+	end(&encoder, ret);
+}
+
+void hash_requirements_layer(
+	const char *requirements, const char *python_path, char ret[SHA256_HEX_SIZE])
+{
+	struct encoder encoder;
+
+	begin(&encoder, "pyenvd layer 1");
+	add_text(&encoder, hash_layer_kind(JOB_LAYER_REQUIREMENTS));
+	add_text(&encoder, requirements);
+	add_text(&encoder, python_path);
 	end(&encoder, ret);
 }
 
@@ -216,17 +248,21 @@ static void add_worker(
 
 void hash_environment(const struct spec *spec, const char *const *archive_keys,
 	const char *const *file_keys, const char *interpreter, const struct job_python *python,
-	const char *salt, char hash[SHA256_HEX_SIZE], struct hash_components *ret)
+	const char *requirements, const char *salt, char hash[SHA256_HEX_SIZE],
+	struct hash_components *ret)
 {
 	struct encoder encoder;
 
 	*ret = (struct hash_components){ 0 };
 	ret->rows = new0_array(struct hash_component,
-		spec->archive_count + spec->file_count + spec->variable_count + 4);
-	begin(&encoder, "pyenvd environment 2");
+		spec->archive_count + spec->file_count + spec->variable_count + 5);
+	begin(&encoder, "pyenvd environment 3");
 	add_archives(&encoder, spec, archive_keys, ret);
 	add_files(&encoder, spec, file_keys, ret);
 	add_interpreter(&encoder, spec, interpreter, python, ret);
+	add_text(&encoder, requirements);
+	if (requirements)
+		add_component(ret, "requirements", "", requirements);
 	add_text(&encoder, spec->python_path);
 	if (*spec->python_path)
 		add_component(ret, "python-path", "", spec->python_path);
@@ -240,7 +276,7 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 	struct encoder encoder;
 	size_t i;
 
-	begin(&encoder, "pyenvd request 1");
+	begin(&encoder, "pyenvd request 2");
 	add_text(&encoder, salt);
 	add_text(&encoder, spec->label);
 	add_number(&encoder, spec->archive_count);
@@ -254,6 +290,8 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 		add_text(&encoder, spec->files[i].path);
 		add_text(&encoder, spec->files[i].name);
 	}
+	add_text(&encoder, spec->requirements.path);
+	add_text(&encoder, spec->requirements.packages);
 	add_text(&encoder, spec->python);
 	add_text(&encoder, spec->python_path);
 	add_number(&encoder, spec->variable_count);

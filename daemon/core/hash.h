@@ -21,7 +21,23 @@ struct hash_layer {
 
 void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE]);
 
-const char *hash_layer_kind(enum job_layer layer); /* "archive", "file", "directory" */
+const char *hash_layer_kind(enum job_layer layer); /* "archive", … */
+
+/* What decides over what an installer makes. */
+struct hash_install {
+	const char *digest; /* of the requirements and their packages, hex */
+	bool is_offline, use_uv;
+	enum job_compile compile;
+	const char *archive_key; /* of the layer that the interpreter is in; NULL: on the host */
+	const char *python_path; /* of the interpreter: in that archive, or absolute */
+	const struct job_python *python;
+};
+
+/* The same on every host. */
+void hash_requirements(const struct hash_install *install, char ret[SHA256_HEX_SIZE]);
+/* The layer's key: scripts begin with where the interpreter is on this host. */
+void hash_requirements_layer(
+	const char *requirements, const char *python_path, char ret[SHA256_HEX_SIZE]);
 
 /* One part of a dependency hash, for people and for comparing. */
 struct hash_component {
@@ -38,10 +54,11 @@ void hash_components_deinit(struct hash_components *components);
 
 /* @archive_keys and @file_keys: layer keys in the order of the spec. @interpreter:
  * absolute path of one on the host, and @python who that is; or NULL when it is in an
- * archive or there is none. @salt keys the hashes that stand for values of variables in @ret. */
+ * archive or there is none. @requirements: hash_requirements(), or NULL. @salt keys the hashes that stand for values of variables in @ret. */
 void hash_environment(const struct spec *spec, const char *const *archive_keys,
 	const char *const *file_keys, const char *interpreter, const struct job_python *python,
-	const char *salt, char hash[SHA256_HEX_SIZE], struct hash_components *ret);
+	const char *requirements, const char *salt, char hash[SHA256_HEX_SIZE],
+	struct hash_components *ret);
 
 /* Over everything a request says, who holds the lease included, keyed with @salt. */
 void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE]);

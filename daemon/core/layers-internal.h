@@ -1,5 +1,6 @@
 #pragma once
-/* Private to layers.c, which knows all layers, and layers-make.c, which makes one. */
+/* Private to layers.c, which knows all layers, layers-make.c, which makes one, and
+ * layers-install.c, which knows how requirements become one. */
 #include "base/list.h"
 #include "base/map.h"
 #include "daemon/core/layers.h"
@@ -8,11 +9,24 @@ struct layers {
 	struct core *core;
 	struct janitor *janitor; /* borrowed */
 	struct digests *digests; /* borrowed */
+	struct slots *slots; /* borrowed */
 	struct map by_source, by_key; /* of making */
 	struct list makings; /* of making.link */
 	struct pins pins;
 	void (*ready)(void *data);
 	void *ready_data;
+};
+
+/* What a making of requirements has besides. */
+struct making_install {
+	struct making *making;
+	char *packages, *python, *home, *interpreter_layer; /* owned; as layers_install */
+	bool use_uv;
+	struct slots_waiter slot;
+	bool is_waiting; /* for the slot */
+	int log_fd, interpreter_layer_fd; /* -1 */
+	char *log_path; /* owned */
+	struct db_install result;
 };
 
 struct making {
@@ -41,8 +55,30 @@ struct making {
 	struct error err;
 	struct timer failed_early;
 	struct janitor_waiter removed;
+	struct making_install *install; /* owned; NULL: it is extracted or copied */
 };
 
 /* As layers.by_key and layers.by_source know a making. The caller frees them. */
 char *layers_format_key(const char *key, int64_t owner);
 char *layers_format_source(const struct layers_want *want);
+
+/* ---- layers-make.c, for layers-install.c */
+
+/* Row, directory and job, whose kind-specific part is the caller's. */
+int making_try_start(struct making *making, struct error *err);
+/* @making->err says why there is nothing to clean up but what there is. */
+void making_fail_to_start(struct making *making);
+/* The job has ended, well or not (making->err). */
+void making_end(struct making *making, const struct job_result *result);
+
+/* ---- layers-install.c, for layers-make.c */
+
+struct making_install *making_install_new(
+	struct making *making, const struct layers_install *install);
+void making_install_free(struct making_install *install);
+void making_install_start(struct making *making);
+void making_install_stop(struct making *making);
+/* Opens what the job needs and fills it. */
+int making_install_fill_job(struct making *making, struct error *err);
+/* In the transaction that publishes the layer. */
+int making_install_publish(struct making *making, struct error *err);

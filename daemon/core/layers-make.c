@@ -43,6 +43,7 @@ static void making_free(struct making *making)
 	map_remove(&making->layers->by_key, &making->key_node);
 	timer_clear(&making->failed_early);
 	creation_free(making->creation);
+	making_install_free(making->install);
 	identity_deinit(&making->identity);
 	cleanup_close(&making->directory_fd);
 	free(making->source);
@@ -86,43 +87,53 @@ static void clean_up(struct making *making)
 		timer_set(making->layers->core->watch, &making->failed_early, 0);
 }
 
-static int publish(struct making *making, const struct job_result *result, struct error *err)
+static int write_rows(struct making *making, struct error *err)
 {
-	struct layers *layers = making->layers;
-	int64_t now = clock_unix_ms();
+	struct db *db = making->layers->core->db;
 	int r;
 
-	making->layer.bytes = result->bytes;
-	making->layer.entries = result->entries;
-	r = fold(db_publish_layer(
-		layers->core->db, making->layer.id, result->bytes, result->entries, now, err));
+	r = db_begin(db, err);
+	if (r)
+		return r;
+	r = fold(db_publish_layer(db, making->layer.id, making->layer.bytes, making->layer.entries,
+		clock_unix_ms(), err));
+	if (r == 0 && making->install)
+		r = making_install_publish(making, err);
+	if (r == 0)
+		return db_commit(db, err);
+	db_rollback(db);
+	return r;
+}
+
+static int publish(struct making *making, struct error *err)
+{
+	struct layers *layers = making->layers;
+	int r;
+
+	r = write_rows(making, err);
 	if (r)
 		return r;
 	making->layer.state = LAYER_READY;
 	layers->core->counters.layers_made++;
-	if (*result->note)
-		log_info("layer-note", "id=%s text='%s'", making->layer.id, LOG_TEXT(result->note));
 	return 0;
 }
 
-static void on_done(
-	struct job *job, int r, const struct job_result *result, const struct error *err)
+void making_end(struct making *making, const struct job_result *result)
 {
-	struct making *making = container_of(job, struct making, job);
 	struct layers *layers = making->layers;
 	char id[LAYER_ID_LENGTH + 1];
 
-	cleanup_close(&making->directory_fd);
-	making->directory_fd = -1;
-	/* An error from on_digested() comes first: it is why the job was cancelled. */
-	if (r && !making->err.r)
-		making->err = *err;
-	if (!making->err.r)
-		publish(making, result, &making->err);
+	if (!making->err.r) {
+		making->layer.bytes = result->bytes;
+		making->layer.entries = result->entries;
+		publish(making, &making->err);
+	}
 	if (making->err.r) {
 		clean_up(making);
 		return;
 	}
+	if (*result->note)
+		log_info("layer-note", "id=%s text='%s'", making->layer.id, LOG_TEXT(result->note));
 	/* Nothing may collect it before those who wait have pinned it. */
 	memcpy(id, making->layer.id, sizeof(id));
 	pins_add(&layers->pins, id);
@@ -130,6 +141,19 @@ static void on_done(
 	pins_remove(&layers->pins, id);
 	if (layers->ready)
 		layers->ready(layers->ready_data);
+}
+
+static void on_done(
+	struct job *job, int r, const struct job_result *result, const struct error *err)
+{
+	struct making *making = container_of(job, struct making, job);
+
+	cleanup_close(&making->directory_fd);
+	making->directory_fd = -1;
+	/* An error from on_digested() comes first: it is why the job was cancelled. */
+	if (r && !making->err.r)
+		making->err = *err;
+	making_end(making, result);
 }
 
 /* ---- in the middle */
@@ -237,7 +261,7 @@ static void fill_job(struct making *making)
 	};
 }
 
-static int try_start(struct making *making, struct error *err)
+int making_try_start(struct making *making, struct error *err)
 {
 	struct core *core = making->layers->core;
 	int r;
@@ -251,13 +275,25 @@ static int try_start(struct making *making, struct error *err)
 	free(making->header);
 	making->directory = tree_layer_path(core->tree, making->layer.id);
 	making->header = format_header(making);
-	fill_job(making);
-	r = pool_submit(core->pool, &making->job, err);
+	if (making->install)
+		r = making_install_fill_job(making, err);
+	else
+		fill_job(making);
+	if (r == 0)
+		r = pool_submit(core->pool, &making->job, err);
 	if (r) {
 		cleanup_close(&making->directory_fd);
 		making->directory_fd = -1;
 	}
 	return r;
+}
+
+void making_fail_to_start(struct making *making)
+{
+	if (*making->layer.id)
+		clean_up(making);
+	else
+		timer_set(making->layers->core->watch, &making->failed_early, 0);
 }
 
 static void work_start(void *data)
@@ -269,19 +305,20 @@ static void work_start(void *data)
 	making->layer.state = LAYER_PREPARING;
 	making->layer.id[0] = 0;
 	making->directory_fd = -1;
-	if (try_start(making, &making->err) == 0)
-		return;
-	if (*making->layer.id)
-		clean_up(making);
-	else
-		timer_set(making->layers->core->watch, &making->failed_early, 0);
+	if (making->install)
+		making_install_start(making);
+	else if (making_try_start(making, &making->err))
+		making_fail_to_start(making);
 }
 
 static void work_stop(void *data)
 {
 	struct making *making = data;
 
-	pool_cancel(making->layers->core->pool, &making->job);
+	if (making->install)
+		making_install_stop(making);
+	else
+		pool_cancel(making->layers->core->pool, &making->job);
 }
 
 struct making *layers_make(struct layers *layers, const struct layers_want *want)
@@ -317,5 +354,7 @@ struct making *layers_make(struct layers *layers, const struct layers_want *want
 	map_add(&layers->by_source, &making->source_node, making->source);
 	if (want->key)
 		set_key(making, want->key, want->digest);
+	if (want->install)
+		making->install = making_install_new(making, want->install);
 	return making;
 }

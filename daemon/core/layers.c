@@ -125,13 +125,15 @@ struct pins *layers_pins(struct layers *layers)
 	return &layers->pins;
 }
 
-struct layers *layers_new(struct core *core, struct janitor *janitor, struct digests *digests)
+struct layers *layers_new(
+	struct core *core, struct janitor *janitor, struct digests *digests, struct slots *slots)
 {
 	struct layers *layers = new0(struct layers);
 
 	layers->core = core;
 	layers->janitor = janitor;
 	layers->digests = digests;
+	layers->slots = slots;
 	list_init(&layers->makings);
 	return layers;
 }

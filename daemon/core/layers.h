@@ -8,11 +8,21 @@
 #include "daemon/core/digests.h"
 #include "daemon/core/janitor.h"
 #include "daemon/core/pins.h"
+#include "daemon/core/slots.h"
 
 struct layers;
 
-struct layers *layers_new(struct core *core, struct janitor *janitor, struct digests *digests);
+struct layers *layers_new(
+	struct core *core, struct janitor *janitor, struct digests *digests, struct slots *slots);
 struct layers *layers_free(struct layers *layers); /* nothing is being made */
+
+/* How requirements become a layer. */
+struct layers_install {
+	const char *packages; /* a directory; NULL: from an index */
+	const char *python, *home; /* absolute; the second NULL: it needs none */
+	const char *interpreter_layer; /* the id of the one that it is in; NULL: in none */
+	bool use_uv;
+};
 
 /* What a layer is to be made from. Borrowed during the call. */
 struct layers_want {
@@ -25,6 +35,7 @@ struct layers_want {
 	const char *digest; /* hex; NULL: not known, to be computed meanwhile */
 	const char *key; /* hex; NULL when the digest is not known */
 	int64_t owner;
+	const struct layers_install *install; /* of requirements, whose key is known */
 };
 
 /* One layer being made. */

@@ -13,6 +13,8 @@ struct manager {
 	struct janitor *janitor;
 	struct digests *digests;
 	struct probes *probes;
+	struct readings *readings;
+	struct slots *slots;
 	struct layers *layers;
 	struct leases *leases;
 	struct creates *creates;
@@ -40,10 +42,12 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->janitor = janitor_new(core);
 	manager->digests = digests_new(core);
 	manager->probes = probes_new(core);
-	manager->layers = layers_new(core, manager->janitor, manager->digests);
+	manager->readings = readings_new(core);
+	manager->slots = slots_new(core);
+	manager->layers = layers_new(core, manager->janitor, manager->digests, manager->slots);
 	manager->leases = leases_new(core, manager->janitor);
-	manager->creates = creates_new(
-		core, manager->digests, manager->probes, manager->layers, manager->leases);
+	manager->creates = creates_new(core, manager->digests, manager->probes, manager->readings,
+		manager->layers, manager->leases);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->janitor);
 	layers_on_ready(manager->layers, on_layer_ready, manager);
 	r = recover(core, manager->layers, manager->janitor, err);
@@ -65,6 +69,8 @@ struct manager *manager_free(struct manager *manager)
 	layers_free(manager->layers);
 	digests_free(manager->digests);
 	probes_free(manager->probes);
+	readings_free(manager->readings);
+	slots_free(manager->slots);
 	janitor_free(manager->janitor);
 	free(manager);
 	return NULL;
@@ -367,6 +373,14 @@ int manager_environment_components(struct manager *manager,
 {
 	return db_list_components(
 		manager->core->db, environment->hash, environment->owner, ret, err);
+}
+
+int manager_layer_install(
+	struct manager *manager, const char *id, struct db_install *ret, struct error *err)
+{
+	int r = db_find_install(manager->core->db, id, ret, err);
+
+	return r == DB_E_NOT_FOUND ? 0 : r;
 }
 
 char *manager_layer_directory(const struct manager *manager, const char *id)

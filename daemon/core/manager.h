@@ -105,6 +105,9 @@ int manager_environment_layers(struct manager *manager, const struct db_environm
 	struct db_ids *ret, struct error *err);
 int manager_environment_components(struct manager *manager,
 	const struct db_environment *environment, struct db_components *ret, struct error *err);
+/* What requirements became in this layer; empty, and text NULL, where there are none. */
+int manager_layer_install(
+	struct manager *manager, const char *id, struct db_install *ret, struct error *err);
 /* Absolute paths as text, owned by the caller. */
 char *manager_layer_directory(const struct manager *manager, const char *id);
 char *manager_lease_directory(const struct manager *manager, const char *id);

@@ -31,6 +31,8 @@ void spec_deinit(struct spec *spec)
 	free(spec->variables);
 	free(spec->request_id);
 	free(spec->label);
+	free(spec->requirements.path);
+	free(spec->requirements.packages);
 	free(spec->python);
 	free(spec->python_path);
 	free(spec->base_path);
@@ -210,6 +212,10 @@ int spec_check(struct spec *spec, struct error *err)
 		r = check_file(&spec->files[i], err);
 	if (r == 0)
 		r = check_variables(spec, err);
+	if (r == 0 && spec->requirements.path && !*spec->python)
+		r = fail(err, -EINVAL, "REQUEST_INVALID",
+			"requirements '%s' are for an interpreter: python is not given",
+			spec->requirements.path);
 	return r;
 }
 

@@ -30,6 +30,11 @@ struct spec_variable {
 	char *name, *value; /* owned */
 };
 
+struct spec_requirements {
+	char *path; /* owned; NULL: none */
+	char *packages; /* owned; a directory, from which alone is installed; NULL: an index */
+};
+
 enum spec_holder {
 	SPEC_HOLDER_PROCESS,
 	SPEC_HOLDER_CONNECTION,
@@ -48,6 +53,7 @@ struct spec {
 	size_t archive_count;
 	struct spec_file *files;
 	size_t file_count;
+	struct spec_requirements requirements;
 	char *python, *python_path; /* owned; may be empty, never NULL */
 	struct spec_variable *variables; /* sorted by name, no name twice */
 	size_t variable_count;

@@ -37,12 +37,13 @@ static void append_entry(struct buffer *path, const char *entry)
 	buffer_append_text(path, entry);
 }
 
-/* python.pythonpath, python.files in their order, what was there before. */
+/* What was installed, python.pythonpath, python.files in their order, what was there before. */
 static char *python_path(const struct spec *spec, const struct variables_places *places)
 {
 	struct buffer path = { 0 };
 	size_t i;
 
+	append_entry(&path, places->site);
 	append_entry(&path, spec->python_path);
 	for (i = 0; i < spec->file_count; i++)
 		append_entry(&path, places->file_entries[i]);
@@ -55,6 +56,7 @@ static char *path(const struct spec *spec, const struct variables_places *places
 	const char *before = spec->base_path ? spec->base_path : DEFAULT_PATH;
 	struct buffer path = { 0 };
 
+	append_entry(&path, places->scripts);
 	if (places->interpreter && places->interpreter_is_in_layer) {
 		_cleanup_free_ char *directory = text_copy(places->interpreter);
 
@@ -77,7 +79,7 @@ void variables_compute(
 	size_t i;
 
 	*ret = (struct variables){ 0 };
-	ret->rows = new0_array(struct spec_variable, spec->variable_count + 9);
+	ret->rows = new0_array(struct spec_variable, spec->variable_count + 12);
 	set(ret, "PATH", path(spec, places));
 	set(ret, "PYTHONPATH", python_path(spec, places));
 	set(ret, "PYTHONDONTWRITEBYTECODE", text_copy("1"));
@@ -87,6 +89,12 @@ void variables_compute(
 		set(ret, "_PYTHON_WORKING_DIR", text_copy(places->working_directory));
 	if (places->interpreter)
 		set(ret, "python", text_copy(places->interpreter));
+	if (places->requirements) {
+		set(ret, "_PYTHON_REQUIREMENTS_FILE", text_copy(spec->requirements.path));
+		set(ret, "_PYTHON_REQUIREMENTS_INSTALL_DIR", text_copy(places->requirements));
+	}
+	if (places->requirements && spec->requirements.packages)
+		set(ret, "_PYTHON_REQUIREMENTS_CACHE", text_copy(spec->requirements.packages));
 	if (places->home)
 		set(ret, "PYTHONHOME", text_copy(places->home));
 	for (i = 0; i < spec->variable_count; i++)

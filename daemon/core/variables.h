@@ -18,6 +18,9 @@ struct variables_places {
 	const char *interpreter; /* absolute; NULL: none */
 	const char *home; /* what it needs as PYTHONHOME; NULL: nothing */
 	bool interpreter_is_in_layer; /* then its directory goes on PATH */
+	/* What requirements were installed into, or NULL; what of it goes in front of
+	 * PYTHONPATH and of PATH, absolute, separated by ':'. */
+	const char *requirements, *site, *scripts;
 	const char *const *file_entries; /* what each Python file puts on PYTHONPATH */
 };
 

@@ -251,7 +251,7 @@ class Host:
         client = client or self.connect()
 
         def is_tidy():
-            listed = {'index.db', 'lock', 'reserve', 'layers', 'leases'}
+            listed = {'index.db', 'lock', 'reserve', 'layers', 'leases', 'logs'}
             listed |= {f'layers/{layer.layer_id}' for layer in client.layers()}
             listed |= {f'leases/{lease.lease_id}' for lease in client.leases()}
             return self.files() == listed

@@ -67,6 +67,15 @@ def test_a_relative_or_empty_path(refused):
     refused([archive('', 'a')], INVALID, 'REQUEST_INVALID', 'empty')
 
 
+def test_requirements_that_name_nothing(refused):
+    for fields, words in (({}, ['requirements.path', 'empty']),
+                          ({'package_directory': '/w'}, ['requirements.path', 'empty']),
+                          ({'path': 'r.txt'}, ['requirements.path', 'r.txt', 'absolute']),
+                          ({'path': '/r.txt', 'package_directory': 'w'},
+                           ['requirements.package_directory', "'w'", 'absolute'])):
+        refused([], INVALID, 'REQUEST_INVALID', *words, requirements=pb.Requirements(**fields))
+
+
 @pytest.mark.skipif(not IS_ROOT, reason='asks for root: files of another user')
 def test_a_file_that_the_client_may_not_read():
     with Host() as host:

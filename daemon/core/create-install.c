@@ -1,0 +1,225 @@
+/*
+ *	read -> what the requirements say, as a digest; side by side with the inputs
+ *	     -> with the interpreter, which may be in one of them: the layer's key
+ *	     -> the layer is READY: found
+ *	     -> it is being made: join
+ *	     -> make
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "base/clock.h"
+#include "daemon/core/create-work.h"
+
+static struct readings_subject subject_of(const struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+
+	return (struct readings_subject){
+		.path = spec->requirements.path,
+		.packages = spec->requirements.packages,
+		.peer = work->create->peer,
+	};
+}
+
+/* ---- reading */
+
+void create_install_look(struct create_work *work)
+{
+	struct readings_subject subject = subject_of(work);
+
+	if (subject.path)
+		work->install.is_read = readings_look(
+			work->creates->readings, &subject, &work->install.reading);
+}
+
+static void on_read(struct creation_waiter *waiter, const struct error *err)
+{
+	struct create_install *install = container_of(waiter, struct create_install, waiter);
+	struct create_work *work = container_of(install, struct create_work, install);
+	struct reading_work *reading = STEAL(install->work);
+
+	if (!err)
+		install->reading = *reading_work_result(reading);
+	install->is_read = !err;
+	create_work_resolved(work, err);
+}
+
+int create_install_read(struct create_work *work, struct error *err)
+{
+	struct readings_subject subject = subject_of(work);
+	struct create_install *install = &work->install;
+
+	if (!subject.path || install->is_read)
+		return 0;
+	install->has_waited = true;
+	install->waiter.done = on_read;
+	install->work = readings_begin(work->creates->readings, &subject);
+	creation_join(reading_work_creation(install->work), &install->waiter);
+	return CREATE_E_LATER;
+}
+
+/* ---- the key */
+
+/* uv does not set PYTHONHOME for the interpreters that it asks. */
+static bool wants_uv(const struct create_work *work)
+{
+	const struct core_install *config = &work->creates->core->config.install;
+
+	return config->uv && config->installer != CORE_INSTALLER_PIP &&
+		!work->install.reading.needs_pip && !work->interpreter.home;
+}
+
+static int check_installer(const struct create_work *work, bool use_uv, struct error *err)
+{
+	if (use_uv || *work->interpreter.python.pip)
+		return 0;
+	return fail(err, -EBUSY, "INSTALL_UNAVAILABLE",
+		"'%s' cannot be installed: '%s' has no pip, and %s",
+		work->create->spec->requirements.path, work->interpreter.path,
+		work->creates->core->config.install.uv
+			? "uv is not used for it (installer, or an option in the file)"
+			: "there is no uv");
+}
+
+static const struct input *interpreter_input(const struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+
+	return work->interpreter.archive ? &work->inputs[work->interpreter.archive - spec->archives]
+					 : NULL;
+}
+
+static void compute_keys(struct create_work *work, bool use_uv, char layer_key[SHA256_HEX_SIZE])
+{
+	const struct spec *spec = work->create->spec;
+	const struct input *input = interpreter_input(work);
+	const struct hash_install what = {
+		.digest = work->install.reading.sha256,
+		.is_offline = spec->requirements.packages,
+		.use_uv = use_uv,
+		.compile = spec->compile,
+		.archive_key = input ? input->layer.key : NULL,
+		.python_path = input ? spec->python : work->interpreter.path,
+		.python = &work->interpreter.python,
+	};
+
+	hash_requirements(&what, work->install.hash);
+	hash_requirements_layer(work->install.hash, work->interpreter.path, layer_key);
+}
+
+/* ---- the layer */
+
+static int take(struct create_work *work, enum input_origin origin, struct error *err)
+{
+	struct create_install *install = &work->install;
+
+	install->origin = origin;
+	install->is_ready = true;
+	pins_add(layers_pins(work->creates->layers), install->layer.id);
+	return fold(
+		db_find_install(work->creates->core->db, install->layer.id, &install->result, err));
+}
+
+static void on_made(struct creation_waiter *waiter, const struct error *err)
+{
+	struct create_install *install = container_of(waiter, struct create_install, waiter);
+	struct create_work *work = container_of(install, struct create_work, install);
+	struct making *making = STEAL(install->making);
+	struct error failed = err ? *err : (struct error){ 0 };
+
+	if (!err) {
+		install->layer = *making_layer(making);
+		take(work, install->origin, &failed);
+	}
+	create_work_go_on(work, failed.r ? &failed : NULL);
+}
+
+static int join(struct create_work *work, struct making *making, enum input_origin origin)
+{
+	struct create_install *install = &work->install;
+
+	install->has_waited = true;
+	install->joined_us = clock_now_us();
+	install->origin = origin;
+	install->making = making;
+	install->waiter.done = on_made;
+	creation_join(making_creation(making), &install->waiter);
+	return CREATE_E_LATER;
+}
+
+static int make(struct create_work *work, bool use_uv, const char *key, int64_t owner)
+{
+	const struct spec *spec = work->create->spec;
+	const struct input *input = interpreter_input(work);
+	const struct layers_install install = {
+		.packages = spec->requirements.packages,
+		.python = work->interpreter.path,
+		.home = work->interpreter.home,
+		.interpreter_layer = input ? input->layer.id : NULL,
+		.use_uv = use_uv,
+	};
+	const struct layers_want want = {
+		.layer = JOB_LAYER_REQUIREMENTS,
+		.path = spec->requirements.path,
+		.peer = work->create->peer,
+		.compile = spec->compile,
+		.digest = work->install.reading.sha256,
+		.key = key,
+		.owner = owner,
+		.install = &install,
+	};
+
+	return join(work, layers_make(work->creates->layers, &want), INPUT_MADE);
+}
+
+int create_install_prepare(struct create_work *work, struct error *err)
+{
+	struct core *core = work->creates->core;
+	int64_t owner = core_owner(core, work->create->peer->identity.uid);
+	char key[SHA256_HEX_SIZE];
+	struct making *making;
+	bool use_uv;
+	int r;
+
+	if (!work->create->spec->requirements.path || work->install.is_ready)
+		return 0;
+	use_uv = wants_uv(work);
+	r = check_installer(work, use_uv, err);
+	if (r)
+		return r;
+	compute_keys(work, use_uv, key);
+	r = db_find_layer_by_key(core->db, key, owner, &work->install.layer, err);
+	if (r <= 0)
+		return r ? r : take(work, INPUT_FOUND, err);
+	making = layers_find_making(work->creates->layers, key, owner);
+	return making ? join(work, making, INPUT_JOINED) : make(work, use_uv, key, owner);
+}
+
+int create_install_take(struct create_work *work, const char *layer, struct error *err)
+{
+	int r = fold(db_find_layer(work->creates->core->db, layer, &work->install.layer, err));
+
+	return r ? r : take(work, INPUT_FOUND, err);
+}
+
+void create_install_leave(struct create_work *work)
+{
+	struct create_install *install = &work->install;
+
+	creation_leave(&install->waiter);
+	install->making = NULL;
+	install->work = NULL;
+	if (install->is_ready)
+		pins_remove(layers_pins(work->creates->layers), install->layer.id);
+	install->is_ready = false;
+	db_install_deinit(&install->result);
+}
+
+struct job_progress create_install_progress(const struct create_work *work)
+{
+	if (work->install.making)
+		return making_progress(work->install.making);
+	return (struct job_progress){
+		.phase = work->install.work ? JOB_PHASE_DIGEST : JOB_PHASE_WAITING,
+	};
+}

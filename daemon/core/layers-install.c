@@ -1,0 +1,212 @@
+/*
+ * A layer of requirements is made as others are (layers-make.c), but in a slot, which it
+ * has to wait for first:
+ *
+ *	wait for a slot -> row, directory, log -> job Install -> slot given back -> as others
+ *	                                              |
+ *	                                              | its worker was killed, or died
+ *	                                              v
+ *	                        the slot's user is ended, wholly -> what failed is cleaned up
+ *
+ * so that nobody is at work any more in a directory that is being removed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "daemon/core/layers-internal.h"
+
+/* ---- the end */
+
+static void close_fds(struct making_install *install)
+{
+	cleanup_close(&install->log_fd);
+	cleanup_close(&install->interpreter_layer_fd);
+	install->log_fd = install->interpreter_layer_fd = -1;
+}
+
+void making_install_free(struct making_install *install)
+{
+	if (!install)
+		return;
+	close_fds(install);
+	db_install_deinit(&install->result);
+	free(install->packages);
+	free(install->python);
+	free(install->home);
+	free(install->interpreter_layer);
+	free(install->log_path);
+	free(install);
+}
+
+int making_install_publish(struct making *making, struct error *err)
+{
+	return db_put_install(
+		making->layers->core->db, making->layer.id, &making->install->result, err);
+}
+
+static void on_cleaned(struct slots_waiter *waiter)
+{
+	making_end(container_of(waiter, struct making_install, slot)->making, NULL);
+}
+
+static void keep_result(struct making_install *install, const struct job_result *result)
+{
+	db_install_deinit(&install->result);
+	install->result = (struct db_install){
+		.site = text_copy(result->site),
+		.scripts = text_copy(result->scripts),
+		.resolved = text_copy(result->resolved),
+	};
+}
+
+static void on_done(
+	struct job *job, int r, const struct job_result *result, const struct error *err)
+{
+	struct making *making = container_of(job, struct making, job);
+	struct making_install *install = making->install;
+
+	close_fds(install);
+	cleanup_close(&making->directory_fd);
+	making->directory_fd = -1;
+	if (r)
+		making->err = *err;
+	/* One that tells how it went has ended all that it had started. */
+	if (r == -ECANCELED || text_equal(making->err.reason, "WORKER_DIED")) {
+		slots_give_back_dirty(&install->slot);
+		return;
+	}
+	slots_give_back(&install->slot);
+	if (r == 0)
+		keep_result(install, result);
+	making_end(making, result);
+}
+
+/* ---- in the middle */
+
+static void on_progress(struct job *job, const struct job_progress *progress)
+{
+	container_of(job, struct making, job)->progress = *progress;
+}
+
+/* ---- the beginning */
+
+static int open_all(struct making *making, struct error *err)
+{
+	struct making_install *install = making->install;
+	struct tree *tree = making->layers->core->tree;
+	int r;
+
+	free(install->log_path);
+	install->log_path = NULL;
+	r = tree_make_log(tree, making->layer.id, &making->identity, &install->log_fd,
+		&install->log_path, err);
+	if (r == 0 && install->interpreter_layer)
+		r = tree_open_layer(
+			tree, install->interpreter_layer, &install->interpreter_layer_fd, err);
+	return r > 0 ? fail(err, -EEXIST, "INTERNAL_ERROR", "there is a log of layer '%s' already",
+			       making->layer.id)
+		     : r;
+}
+
+int making_install_fill_job(struct making *making, struct error *err)
+{
+	struct core *core = making->layers->core;
+	const struct core_install *config = &core->config.install;
+	struct making_install *install = making->install;
+	int r;
+
+	r = open_all(making, err);
+	if (r)
+		return r;
+	if (hex_parse(making->layer.digest, making->expected, SHA256_SIZE))
+		abort();
+	making->job = (struct job){
+		.kind = JOB_INSTALL,
+		.peer = &making->identity,
+		.install = {
+			.source = { making->path, install->packages, core->config.threads },
+			.expected_sha256 = making->expected,
+			.uv = install->use_uv ? config->uv : NULL,
+			.python = install->python,
+			.home = install->home,
+			.index_url = config->index_url,
+			.extra_index_urls = config->extra_index_urls,
+			.compile = making->compile != JOB_COMPILE_NEVER,
+			.access_all = core->config.share_all,
+			.access_uid = making->identity.uid,
+			.slot = slot_user(install->slot.slot),
+			.limits = &core->config.limits,
+			.threads = core->config.threads,
+			.seconds = config->seconds,
+			.directory_fd = making->directory_fd,
+			.log_fd = install->log_fd,
+			.interpreter_layer_fd = install->interpreter_layer_fd,
+			.directory = making->directory,
+			.header = making->header,
+			.log_path = install->log_path,
+		},
+		.progress = on_progress,
+		.done = on_done,
+	};
+	making->job.install.installers = slots_uids(
+		making->layers->slots, &making->job.install.installer_count);
+	return 0;
+}
+
+static void on_got(struct slots_waiter *waiter)
+{
+	struct making_install *install = container_of(waiter, struct making_install, slot);
+	struct making *making = install->making;
+
+	install->is_waiting = false;
+	if (making_try_start(making, &making->err) == 0)
+		return;
+	close_fds(install);
+	slots_give_back(waiter);
+	making_fail_to_start(making);
+}
+
+void making_install_start(struct making *making)
+{
+	struct making_install *install = making->install;
+
+	if (slots_check(making->layers->slots, &making->err)) {
+		making_fail_to_start(making);
+		return;
+	}
+	install->is_waiting = true;
+	slots_wait(making->layers->slots, &install->slot);
+}
+
+void making_install_stop(struct making *making)
+{
+	struct making_install *install = making->install;
+
+	if (!install->is_waiting) {
+		pool_cancel(making->layers->core->pool, &making->job);
+		return;
+	}
+	install->is_waiting = false;
+	slots_leave(&install->slot);
+	fail(&making->err, -ECANCELED, "CANCELLED", "the work was stopped");
+	making_fail_to_start(making);
+}
+
+struct making_install *making_install_new(
+	struct making *making, const struct layers_install *install)
+{
+	struct making_install *ret = new0(struct making_install);
+
+	*ret = (struct making_install){
+		.making = making,
+		.packages = text_copy(install->packages),
+		.python = text_copy(install->python),
+		.home = text_copy(install->home),
+		.interpreter_layer = text_copy(install->interpreter_layer),
+		.use_uv = install->use_uv,
+		.slot = { .got = on_got, .cleaned = on_cleaned },
+		.log_fd = -1,
+		.interpreter_layer_fd = -1,
+	};
+	return ret;
+}

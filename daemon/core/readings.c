@@ -1,0 +1,256 @@
+/*
+ * A digest of requirements is that of many files, and of a directory that more may come to.
+ * It is right as long as each of them, the directory included, is what it was; that is
+ * looked up without waiting (as locate.c does), and costs a few microseconds a file.
+ *
+ * As with other digests (digests.c), one is only kept when nothing of it can have changed
+ * without a trace since it was read.
+ */
+#include "daemon/core/readings.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/map.h"
+#include "daemon/core/digests.h"
+
+#define MAX_KNOWN 256
+
+struct known {
+	struct map_node node; /* readings.known */
+	struct list link; /* readings.by_use: the least recently used first */
+	char *key; /* owned */
+	struct job_file *files; /* owned, the paths as well */
+	size_t file_count;
+	struct reading reading;
+};
+
+struct readings {
+	struct core *core;
+	struct map known; /* of known.node */
+	struct list by_use; /* of known.link */
+	struct map begun; /* of reading_work.node */
+};
+
+struct reading_work {
+	struct map_node node; /* readings.begun */
+	struct readings *readings;
+	struct creation *creation; /* owned */
+	char *key, *path, *packages; /* owned */
+	struct identity identity;
+	struct reading reading;
+	int64_t began; /* unix ns */
+	struct job job;
+	struct timer failed_early;
+	struct error err;
+};
+
+static char *format_key(const struct readings_subject *subject)
+{
+	/* A path has no NUL, but may have anything else. */
+	return text_format("%s/%zu/%s/%s", subject->peer->reader, strlen(subject->path),
+		subject->path, subject->packages ? subject->packages : "");
+}
+
+/* ---- those that are known */
+
+static void known_free(struct readings *readings, struct known *known)
+{
+	size_t i;
+
+	map_remove(&readings->known, &known->node);
+	list_remove(&known->link);
+	for (i = 0; i < known->file_count; i++)
+		free((char *)known->files[i].path);
+	free(known->files);
+	free(known->key);
+	free(known);
+}
+
+/* As the peer. */
+static bool is_unchanged(const struct job_file *file)
+{
+	_cleanup_close_ int fd = fs_openat2(AT_FDCWD, file->path, O_PATH, 0, RESOLVE_CACHED);
+	struct fs_identity identity;
+	enum fs_type type;
+
+	return fd >= 0 && fs_identify(fd, "", &identity, &type) == 0 &&
+		fs_identity_equal(&identity, &file->identity);
+}
+
+bool readings_look(
+	struct readings *readings, const struct readings_subject *subject, struct reading *ret)
+{
+	_cleanup_free_ char *key = format_key(subject);
+	struct map_node *node = map_find(&readings->known, key);
+	struct known *known;
+	size_t i;
+
+	if (!node)
+		return false;
+	known = container_of(node, struct known, node);
+	for (i = 0; i < known->file_count; i++)
+		if (!is_unchanged(&known->files[i]))
+			return false;
+	list_remove(&known->link);
+	list_add(&readings->by_use, &known->link);
+	*ret = known->reading;
+	return true;
+}
+
+static void learn(const struct reading_work *work, const struct job_result *result)
+{
+	struct readings *readings = work->readings;
+	struct map_node *before = map_find(&readings->known, work->key);
+	struct known *known;
+	size_t i;
+
+	if (before)
+		known_free(readings, container_of(before, struct known, node));
+	for (i = 0; i < result->file_count; i++)
+		if (!digests_may_keep(&result->files[i].identity, work->began))
+			return;
+	known = new0(struct known);
+	known->key = text_copy(work->key);
+	known->reading = work->reading;
+	known->file_count = result->file_count;
+	known->files = new0_array(struct job_file, result->file_count);
+	for (i = 0; i < result->file_count; i++)
+		known->files[i] = (struct job_file){
+			text_copy(result->files[i].path),
+			result->files[i].identity,
+		};
+	map_add(&readings->known, &known->node, known->key);
+	list_add(&readings->by_use, &known->link);
+	if (readings->known.count > MAX_KNOWN)
+		known_free(readings, container_of(list_pop(&readings->by_use), struct known, link));
+}
+
+/* ---- reading */
+
+static void work_free(struct reading_work *work)
+{
+	map_remove(&work->readings->begun, &work->node);
+	timer_clear(&work->failed_early);
+	creation_free(work->creation);
+	identity_deinit(&work->identity);
+	free(work->key);
+	free(work->path);
+	free(work->packages);
+	free(work);
+}
+
+static void finish(struct reading_work *work)
+{
+	if (!creation_finish(work->creation, !work->err.r))
+		return;
+	map_remove(&work->readings->begun, &work->node);
+	creation_announce(work->creation, work->err.r ? &work->err : NULL);
+	work_free(work);
+}
+
+static void on_failed_early(struct timer *timer)
+{
+	finish(container_of(timer, struct reading_work, failed_early));
+}
+
+static void on_done(
+	struct job *job, int r, const struct job_result *result, const struct error *err)
+{
+	struct reading_work *work = container_of(job, struct reading_work, job);
+
+	if (r) {
+		work->err = *err;
+	} else {
+		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
+		work->reading.count = result->requirement_count;
+		work->reading.is_pinned = result->is_pinned;
+		work->reading.needs_pip = result->needs_pip;
+		learn(work, result);
+	}
+	finish(work);
+}
+
+static void work_start(void *data)
+{
+	struct reading_work *work = data;
+	struct core *core = work->readings->core;
+
+	work->err = (struct error){ 0 };
+	work->began = clock_unix_ns();
+	if (pool_submit(core->pool, &work->job, &work->err))
+		timer_set(core->watch, &work->failed_early, 0);
+}
+
+static void work_stop(void *data)
+{
+	struct reading_work *work = data;
+
+	pool_cancel(work->readings->core->pool, &work->job);
+}
+
+struct reading_work *readings_begin(
+	struct readings *readings, const struct readings_subject *subject)
+{
+	static const struct creation_work creation = { work_start, work_stop };
+	_cleanup_free_ char *key = format_key(subject);
+	struct map_node *node = map_find(&readings->begun, key);
+	struct reading_work *work;
+
+	if (node)
+		return container_of(node, struct reading_work, node);
+	work = new0(struct reading_work);
+	work->readings = readings;
+	work->creation = creation_new(&creation, work);
+	work->key = STEAL(key);
+	work->path = text_copy(subject->path);
+	work->packages = text_copy(subject->packages);
+	identity_copy(&work->identity, &subject->peer->identity);
+	work->failed_early.fired = on_failed_early;
+	work->job = (struct job){
+		.kind = JOB_REQUIREMENTS,
+		.peer = &work->identity,
+		.requirements = {
+			.path = work->path,
+			.packages = work->packages,
+			.threads = readings->core->config.threads,
+		},
+		.done = on_done,
+	};
+	map_add(&readings->begun, &work->node, work->key);
+	return work;
+}
+
+struct creation *reading_work_creation(struct reading_work *work)
+{
+	return work->creation;
+}
+
+const struct reading *reading_work_result(const struct reading_work *work)
+{
+	return &work->reading;
+}
+
+struct readings *readings_new(struct core *core)
+{
+	struct readings *readings = new0(struct readings);
+
+	readings->core = core;
+	list_init(&readings->by_use);
+	return readings;
+}
+
+struct readings *readings_free(struct readings *readings)
+{
+	struct list *link;
+
+	if (!readings)
+		return NULL;
+	while ((link = list_pop(&readings->by_use)))
+		known_free(readings, container_of(link, struct known, link));
+	map_deinit(&readings->known);
+	map_deinit(&readings->begun);
+	free(readings);
+	return NULL;
+}
