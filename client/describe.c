@@ -35,6 +35,8 @@ const char *describe_phase(Pyenvd__V1__Phase phase)
 		return "compiling";
 	case PYENVD__V1__PHASE__PHASE_FINISH:
 		return "finishing";
+	case PYENVD__V1__PHASE__PHASE_INSTALL:
+		return "installing";
 	default:
 		return "preparing";
 	}
@@ -199,6 +201,7 @@ void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file
 
 void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file)
 {
+	size_t i;
 	fact("layer", "%s", layer->layer_id);
 	fact("key", "%s", layer->layer_key);
 	fact("kind", "%s", layer->kind);
@@ -213,6 +216,8 @@ void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file)
 	fact_time(file, "last used", layer->last_used_unix_ms);
 	fact("leases", "%" PRIu64, layer->leases);
 	fact("directory", "%s", layer->directory);
+	for (i = 0; i < layer->n_packages; i++)
+		fact("package", "%s", layer->packages[i]);
 }
 
 void describe_lease(const Pyenvd__V1__Lease *lease, FILE *file)

@@ -17,6 +17,7 @@ void request_begin(struct request *request)
 	pyenvd__v1__time_to_live_holder__init(&request->time_to_live);
 	pyenvd__v1__process_worker__init(&request->process_worker);
 	pyenvd__v1__docker_worker__init(&request->docker_worker);
+	pyenvd__v1__requirements__init(&request->requirements);
 }
 
 /* protobuf-c's empty string is nobody's. */
@@ -70,6 +71,8 @@ void request_deinit(struct request *request)
 	free_text(message->python_path);
 	free_text(request->process_worker.command);
 	free_text(request->docker_worker.container_image);
+	free_text(request->requirements.path);
+	free_text(request->requirements.package_directory);
 	*request = (struct request){ 0 };
 }
 
@@ -174,6 +177,29 @@ static int take_python_file(void *data, const char *value, struct error *err)
 	if (*hash)
 		file->name = text_copy(hash + 1);
 	message->python_files = append(message->python_files, &message->n_python_files, file);
+	return 0;
+}
+
+static int take_requirements(void *data, const char *value, struct error *err)
+{
+	struct request *request = data;
+	const char *hash = strchrnul(value, '#');
+	char *path = NULL, *packages = NULL;
+	int r;
+
+	request_begin(request);
+	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	if (r == 0 && *hash)
+		r = make_absolute(hash + 1, strlen(hash + 1), &packages, err);
+	if (r) {
+		free(path);
+		error_prefix(err, "requirements '%s'", value);
+		return r;
+	}
+	set_text(&request->requirements.path, path);
+	if (packages)
+		set_text(&request->requirements.package_directory, packages);
+	request->message.requirements = &request->requirements;
 	return 0;
 }
 
@@ -338,6 +364,10 @@ const struct argument request_arguments[] = {
 		take_archive_copy },
 	{ "python-file", 'f', "FILE[#NAME]", "put this file or directory on PYTHONPATH; repeatable",
 		take_python_file },
+	{ "requirements", 'r', "FILE[#DIR]",
+		"install what this file requires, from an index, or\n"
+		"from the packages in DIR alone",
+		take_requirements },
 	{ "python", 'p', "PYTHON",
 		"the interpreter: an absolute path, a name to look up\n"
 		"on PATH, or a path that begins with a TARGET",

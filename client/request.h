@@ -10,6 +10,7 @@ struct request {
 	Pyenvd__V1__TimeToLiveHolder time_to_live;
 	Pyenvd__V1__ProcessWorker process_worker;
 	Pyenvd__V1__DockerWorker docker_worker;
+	Pyenvd__V1__Requirements requirements;
 	bool is_begun;
 };
 
