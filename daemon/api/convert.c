@@ -106,8 +106,6 @@ static int to_requirements(
 {
 	int r;
 
-	if (!wire)
-		return 0;
 	r = spec_check_path(wire->path, "requirements.path", err);
 	if (r == 0 && *wire->package_directory)
 		r = spec_check_path(wire->package_directory, "requirements.package_directory", err);
@@ -265,6 +263,22 @@ static int to_texts(
 	return r;
 }
 
+/* What a request says in fields of its own, unless it does in Flink's way. */
+static int to_inputs(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
+{
+	int r;
+
+	r = to_archives(wire, spec, err);
+	if (r == 0)
+		r = to_files(wire, spec, err);
+	if (r == 0 && wire->requirements)
+		r = to_requirements(wire->requirements, &spec->requirements, err);
+	if (r == 0)
+		r = to_variables(wire, spec, err);
+	return r;
+}
+
 int convert_spec(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *ret, struct error *err)
 {
@@ -273,15 +287,9 @@ int convert_spec(
 
 	r = to_texts(wire, &spec, err);
 	if (r == 0)
-		r = to_archives(wire, &spec, err);
-	if (r == 0)
-		r = to_files(wire, &spec, err);
-	if (r == 0)
-		r = to_requirements(wire->requirements, &spec.requirements, err);
-	if (r == 0)
-		r = to_variables(wire, &spec, err);
-	if (r == 0)
 		r = to_base_variables(wire, &spec, err);
+	if (r == 0)
+		r = wire->flink ? convert_flink(wire, &spec, err) : to_inputs(wire, &spec, err);
 	if (r == 0)
 		r = to_holder(wire->holder, &spec, err);
 	if (r == 0)

@@ -12,6 +12,10 @@ enum grpc_code convert_status(const struct error *err);
 
 int convert_spec(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *ret, struct error *err);
+/* Fills what Flink's configuration says, which @wire has, of a @spec that has all the
+ * rest of it. */
+int convert_flink(
+	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err);
 int convert_ttl(uint32_t seconds, struct error *err);
 /* -EINVAL unless it could be an id. */
 int convert_id(const char *id, const char *field, struct error *err);

@@ -11,8 +11,8 @@ struct flink {
 	size_t configuration_count, cached_file_count;
 };
 
-/* Fills what of @spec a request could say by archives, python_files, requirements (but
- * refresh), python, python_path and variables, all of which must be empty; and takes
+/* Fills what of @spec a request could say by archives, python_files, requirements,
+ * python, python_path and variables, all of which must be empty; and takes
  * its base_path and base_python_path away if the configuration says that they do not
  * count. To be checked by spec_check() as any other. -EINVAL; @spec is half-filled then. */
 int flink_fill(const struct flink *flink, struct spec *spec, struct error *err);
