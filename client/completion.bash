@@ -41,7 +41,7 @@ _pyenvctl()
 	verb=$(_pyenvctl_verb)
 	COMPREPLY=()
 	case $prev in
-	--archive | --archive-copy | --python-file | --python | --python-path | --socket | --worker-command | -[afp])
+	--archive | --archive-copy | --python-file | --python | --python-path | --requirements | --flink-conf | --socket | --worker-command | -[afpr])
 		compopt -o default 2>/dev/null
 		return
 		;;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/buffer.h"
 #include "base/util.h"
+#include "client/request-internal.h"
 
 void request_begin(struct request *request)
 {
@@ -65,6 +66,7 @@ void request_deinit(struct request *request)
 	free(message->python_files);
 	free(message->variables);
 	free(message->base_variables);
+	request_deinit_flink(request);
 	free_text(message->request_id);
 	free_text(message->label);
 	free_text(message->python);
@@ -76,8 +78,7 @@ void request_deinit(struct request *request)
 	*request = (struct request){ 0 };
 }
 
-/* Puts @element at the end of a repeated field. */
-static void *append(void *list, size_t *count, void *element)
+void *request_append(void *list, size_t *count, void *element)
 {
 	void **elements = new0_array(void *, *count + 1);
 
@@ -88,8 +89,7 @@ static void *append(void *list, size_t *count, void *element)
 	return elements;
 }
 
-/* Links are not resolved: the daemon is to see the name that the user sees. */
-static int make_absolute(const char *path, size_t size, char **ret, struct error *err)
+int request_make_absolute(const char *path, size_t size, char **ret, struct error *err)
 {
 	_cleanup_free_ char *here = NULL;
 
@@ -132,7 +132,7 @@ static int add_archive(
 	int r;
 
 	request_begin(request);
-	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	r = request_make_absolute(value, (size_t)(hash - value), &path, err);
 	if (r) {
 		error_prefix(err, "archive '%s'", value);
 		return r;
@@ -142,7 +142,7 @@ static int add_archive(
 	archive->path = path;
 	archive->target_dir = *hash ? text_copy(hash + 1) : base_name(path);
 	archive->private_copy = private_copy;
-	message->archives = append(message->archives, &message->n_archives, archive);
+	message->archives = request_append(message->archives, &message->n_archives, archive);
 	return 0;
 }
 
@@ -166,7 +166,7 @@ static int take_python_file(void *data, const char *value, struct error *err)
 	int r;
 
 	request_begin(request);
-	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	r = request_make_absolute(value, (size_t)(hash - value), &path, err);
 	if (r) {
 		error_prefix(err, "Python file '%s'", value);
 		return r;
@@ -176,7 +176,8 @@ static int take_python_file(void *data, const char *value, struct error *err)
 	file->path = path;
 	if (*hash)
 		file->name = text_copy(hash + 1);
-	message->python_files = append(message->python_files, &message->n_python_files, file);
+	message->python_files = request_append(
+		message->python_files, &message->n_python_files, file);
 	return 0;
 }
 
@@ -188,9 +189,9 @@ static int take_requirements(void *data, const char *value, struct error *err)
 	int r;
 
 	request_begin(request);
-	r = make_absolute(value, (size_t)(hash - value), &path, err);
+	r = request_make_absolute(value, (size_t)(hash - value), &path, err);
 	if (r == 0 && *hash)
-		r = make_absolute(hash + 1, strlen(hash + 1), &packages, err);
+		r = request_make_absolute(hash + 1, strlen(hash + 1), &packages, err);
 	if (r) {
 		free(path);
 		error_prefix(err, "requirements '%s'", value);
@@ -227,7 +228,7 @@ static int take_python_path(void *data, const char *value, struct error *err)
 		end = strchrnul(value, ':');
 		if (end == value)
 			continue;
-		r = make_absolute(value, (size_t)(end - value), &directory, err);
+		r = request_make_absolute(value, (size_t)(end - value), &directory, err);
 		if (r)
 			return r;
 		buffer_format(&path, "%s%s", path.size ? ":" : "", directory);
@@ -254,7 +255,7 @@ static void add_variable(struct request *request, const char *name, size_t size,
 	pyenvd__v1__create_environment_request__variables_entry__init(entry);
 	entry->key = text_format("%.*s", (int)size, name);
 	entry->value = text_copy(value);
-	message->variables = append(message->variables, &message->n_variables, entry);
+	message->variables = request_append(message->variables, &message->n_variables, entry);
 }
 
 static int take_env(void *data, const char *value, struct error *err)
@@ -292,7 +293,7 @@ static int take_worker_command(void *data, const char *value, struct error *err)
 		request, PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_PROCESS_WORKER, err);
 	if (r)
 		return r;
-	r = make_absolute(value, strlen(value), &path, err);
+	r = request_make_absolute(value, strlen(value), &path, err);
 	if (r) {
 		error_prefix(err, "worker command '%s'", value);
 		return r;
@@ -375,6 +376,13 @@ const struct argument request_arguments[] = {
 	{ "python-path", 0, "DIR[:DIR]…", "directories of the host for PYTHONPATH",
 		take_python_path },
 	{ "env", 'e', "NAME=VALUE", "a variable of the environment; repeatable", take_env },
+	{ "flink-conf", 0, "FILE",
+		"what is above, said by python.* of this configuration\nof Flink instead",
+		request_take_flink_conf },
+	{ "cached-file", 0, "KEY=FILE",
+		"where a file of Flink's distributed cache is, which a\n"
+		"key map of the configuration names; repeatable",
+		request_take_cached_file },
 	{ "bytecode", 0, "WHEN", "compile ahead: default, always or never", take_bytecode },
 	{ "worker-command", 0, "PATH",
 		"the program by which Beam starts workers, if not\n"
@@ -397,7 +405,7 @@ static void add_base(struct request *request, const char *name, const char *valu
 	pyenvd__v1__create_environment_request__base_variables_entry__init(entry);
 	entry->key = text_copy(name);
 	entry->value = text_copy(value);
-	message->base_variables = append(
+	message->base_variables = request_append(
 		message->base_variables, &message->n_base_variables, entry);
 }
 

@@ -11,6 +11,7 @@ struct request {
 	Pyenvd__V1__ProcessWorker process_worker;
 	Pyenvd__V1__DockerWorker docker_worker;
 	Pyenvd__V1__Requirements requirements;
+	Pyenvd__V1__FlinkConfiguration flink; /* all in it is owned */
 	bool is_begun;
 };
 

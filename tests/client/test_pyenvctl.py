@@ -102,6 +102,8 @@ class Usage(Case):
         self.assertRegex(self.ctl("status", "--version")[0], r"^pyenvctl \d+\.\d+\.\d+\n$")
 
     def test_what_is_wrong_is_said_and_exits_with_2(self):
+        with open(self.scratch + "/latin1", "wb") as file:
+            file.write(b"python.files: /\xfc\n")
         for arguments, words in (
             ([], "verb"),
             (["frobnicate"], "unknown verb 'frobnicate'"),
@@ -119,6 +121,13 @@ class Usage(Case):
             (["create", "--archive", ""], "empty"),
             (["create", "--archive", "#x"], "empty"),
             (["create", "--bytecode", "often"], "'--bytecode often'"),
+            (["create", "--flink-conf", "/nonexistent"], "'/nonexistent': cannot be read: No such"),
+            (["create", "--flink-conf", "/"], "'/': cannot be read: Is a directory"),
+            (["create", "--flink-conf", "latin1"], "not a text in UTF-8"),
+            (["create", "--flink-conf", "/dev/zero"], "cannot be read: File too large"),
+            (["create", "--cached-file", "key"], "'--cached-file key': not KEY=FILE"),
+            (["create", "--cached-file", "=/x"], "not KEY=FILE"),
+            (["create", "--cached-file", "key="], "cached file 'key=': the file's name is empty"),
             (["create", "--ttl", "0"], "'--ttl 0'"),
             (["create", "--ttl", "31d"], "'--ttl 31d'"),
             (["create", "--pid", "0"], "'--pid 0'"),
@@ -303,6 +312,34 @@ class Create(Case):
         self.assertEqual(self.request()["docker_worker"], {"container_image": "img:1"})
         _, err = self.ctl("create", "--docker", "img:1", "--worker-command", "/r.sh", code=2)
         self.assertIn("exclude each other", err)
+
+    def test_a_configuration_of_flink(self):
+        with open(self.scratch + "/conf.yaml", "w", encoding="utf-8") as file:
+            file.write("jobmanager.rpc.address: h\npython.archives: /a.zip#venv # ours\n"
+                       "python:\n  executable: 'venv/bin/python'\ns3.secret-key: hidden\n")
+        self.ctl("create", "--flink-conf", "conf.yaml", "--cached-file", "k1=blob",
+                 "--cached-file", "k2=/b=c", "--label", "l", env={"PATH": "/bin"})
+        self.assertEqual(
+            self.request(),
+            {
+                "label": "l",
+                "base_variables": {"PATH": "/bin"},
+                "holder": {"time_to_live": {"seconds": 3600}},
+                "flink": {
+                    "configuration": {
+                        "python.archives": "/a.zip#venv",
+                        "python.executable": "venv/bin/python",
+                    },
+                    "cached_files": {"k1": self.scratch + "/blob", "k2": "/b=c"},
+                },
+            },
+        )
+
+    def test_a_broken_configuration_of_flink(self):
+        with open(self.scratch + "/conf.yaml", "w", encoding="utf-8") as file:
+            file.write("a: b\npython.files=/x\n")
+        _, err = self.ctl("create", "--flink-conf", "conf.yaml", code=2)
+        self.assertIn("configuration of Flink 'conf.yaml': line 2: not 'key: value'", err)
 
     def test_links_are_not_resolved(self):
         os.symlink("/nonexistent/blob", self.scratch + "/venv.zip")

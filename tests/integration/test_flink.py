@@ -1,4 +1,5 @@
 """A create given as Flink's configuration is the create that says the same in its own fields."""
+import json
 import os
 import pathlib
 
@@ -242,3 +243,31 @@ def test_a_configuration_of_any_size_is_answered(client):
     long = {'python.job-options': "'" * 3_000_000}
     failure = client.fail_to_create(flink=pb.FlinkConfiguration(configuration=long))
     assert failure.reason == 'REQUEST_INVALID', failure
+
+
+def test_pyenvctl_reads_a_configuration_file(host, sources, client):
+    path = host.directory / 'config.yaml'
+    path.write_text(f"""\
+jobmanager:
+  rpc:
+    address: localhost
+python.archives: {sources}/venv.zip#venv # comment
+python:
+  files: /home/me/a.py
+  executable: "{sources}/bin/python"
+  internal.files-key-map: '{{k: a.py}}'
+  job-options:
+    A: '1'
+""")
+    expected = client.create([archive(sources / 'venv.zip', 'venv')], variables={'A': '1'},
+                             python=f'{sources}/bin/python',
+                             python_files=[pb.PythonFile(path=f'{sources}/a.py')])
+    done = host.ctl('--json', 'create', '--flink-conf', path, '--cached-file', 'k=blob_p-2',
+                    cwd=sources)
+    assert json.loads(done.stdout)['dependency_hash'] == expected.dependency_hash
+    path.write_text('python.archives: venv.zip#venv\n')
+    done = host.ctl('create', '--flink-conf', path, check=False, cwd=sources)
+    assert done.returncode == 1
+    assert "python.archives 'venv.zip' is not absolute" in done.stderr
+    done = host.ctl('create', '--flink-conf', path, '--env', 'A=1', check=False)
+    assert 'variables is given beside flink' in done.stderr

@@ -1,0 +1,14 @@
+#pragma once
+/* What the parts of request share. */
+#include "client/request.h"
+
+/* Puts @element at the end of a repeated field. */
+void *request_append(void *list, size_t *count, void *element);
+/* Of so many bytes of @path; owned by the caller. Links are not resolved: the daemon is to
+ * see the name that the user sees. */
+int request_make_absolute(const char *path, size_t size, char **ret, struct error *err);
+
+/* request-flink.c */
+int request_take_flink_conf(void *data, const char *value, struct error *err);
+int request_take_cached_file(void *data, const char *value, struct error *err);
+void request_deinit_flink(struct request *request);
