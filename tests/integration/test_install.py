@@ -168,6 +168,20 @@ def test_a_daemon_of_ones_own(made, installer):
         assert run(response, 'beta') == 'beta 1.0\n'
 
 
+def test_a_configuration_of_flink_asks_for_the_same(made):
+    with Host(*flags('auto')) as host:
+        client = host.connect()
+        wanted = requirements(host, 'beta\n', made / 'packages')
+        explicit = install(client, made, wanted)
+        flink = client.create(flink=pb.FlinkConfiguration(configuration={
+            'python.requirements': f'{wanted.path}#{wanted.package_directory}',
+            'python.executable': python_of(made)}))
+        assert flink.dependency_hash == explicit.dependency_hash
+        assert flink.layers[0].layer_id == explicit.layers[0].layer_id
+        assert flink.beam_environment == explicit.beam_environment.replace(
+            explicit.lease_id.encode(), flink.lease_id.encode())
+
+
 @pytest.mark.parametrize('text, reason, words', [
     ('nosuchpackage\n', 'PACKAGE_NOT_FOUND', 'nosuchpackage'),
     ('alpha==99\n', 'VERSION_NOT_FOUND', '99'),
