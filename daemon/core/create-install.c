@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include "base/clock.h"
 #include "daemon/core/create-work.h"
 
 static struct readings_subject subject_of(const struct create_work *work)
@@ -139,7 +138,6 @@ static int join(struct create_work *work, struct making *making, enum input_orig
 	struct create_install *install = &work->install;
 
 	install->has_waited = true;
-	install->joined_us = clock_now_us();
 	install->origin = origin;
 	install->making = making;
 	install->waiter.done = on_made;

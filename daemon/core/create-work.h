@@ -34,7 +34,6 @@ struct create_install {
 	struct reading reading; /* once is_read */
 	bool is_read, is_ready, has_waited;
 	enum input_origin origin;
-	uint64_t joined_us;
 	struct making *making; /* borrowed; while it is waited for */
 	struct creation_waiter waiter; /* for the reading, then for the making */
 	struct reading_work *work; /* borrowed; while it is waited for */

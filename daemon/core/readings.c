@@ -12,6 +12,7 @@
 #include <linux/openat2.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "daemon/core/digests.h"
 
@@ -164,9 +165,10 @@ static void on_done(
 		work->err = *err;
 	} else {
 		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
-		work->reading.count = result->requirement_count;
-		work->reading.is_pinned = result->is_pinned;
 		work->reading.needs_pip = result->needs_pip;
+		log_info("requirements-read", "path='%s' count=%u pinned=%s digest=%s",
+			LOG_TEXT(work->path), result->requirement_count,
+			result->is_pinned ? "yes" : "no", work->reading.sha256);
 		learn(work, result);
 	}
 	finish(work);

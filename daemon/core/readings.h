@@ -20,8 +20,7 @@ struct readings_subject {
 /* What was read. */
 struct reading {
 	char sha256[SHA256_HEX_SIZE];
-	uint32_t count; /* of requirements */
-	bool is_pinned, needs_pip;
+	bool needs_pip; /* uv does not know all that they say */
 };
 
 /* True: it is known, and none of the files it was read from has changed. To be called as
