@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -81,6 +82,10 @@ static int fail_install(const struct install_work *work, const struct installer_
 	const struct install *install = work->install;
 	char how[64], tail[TAIL];
 
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"installing '%s': a file of more than %llu bytes (max_layer_bytes)",
+			install->path, (unsigned long long)install->limits.max_bytes);
 	program_explain(status, how, sizeof(how));
 	install_output_get_tail(&work->output, tail, sizeof(tail));
 	return fail(err, failure->r, failure->reason,

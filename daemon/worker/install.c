@@ -342,6 +342,8 @@ static int run_all(struct install_work *work, struct error *err)
 	if (r == 0)
 		r = confine_install(install, err);
 	if (r == 0)
+		r = install->keep_running(install, err);
+	if (r == 0)
 		r = install_packages(work, err);
 	if (r == 0)
 		r = install_compile(work, err);

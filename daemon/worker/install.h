@@ -36,7 +36,10 @@ struct install {
 	struct place_limits limits;
 	uint32_t threads;
 	uint64_t until_us; /* of clock_now_us(), for all of it */
-	int stop_fd; /* as program.h has it */
+	/* Called when the sources are read and programs come next: sets stop_fd (program.h). */
+	int (*keep_running)(struct install *install, struct error *err);
+	void *data;
+	int stop_fd;
 
 	/* Who hears of it. */
 	int log_fd; /* borrowed; what the installer prints */

@@ -99,6 +99,15 @@ int work_read_requirements(struct work *work, struct error *err)
 
 /* ---- installing */
 
+/* Not before: while a source is opened, which may take for ever, the daemon's going is to
+ * end this process. */
+static int keep_running(struct install *install, struct error *err)
+{
+	struct work *work = install->data;
+
+	return channel_keep_running(work->channel, &install->stop_fd, err);
+}
+
 static struct install install_of(struct work *work, const struct identity *slot)
 {
 	const Pyenvd__Worker__Install *job = work->job->install;
@@ -131,6 +140,9 @@ static struct install install_of(struct work *work, const struct identity *slot)
 		.limits = work_limits(job->limits),
 		.threads = job->threads,
 		.until_us = clock_now_us() + job->seconds * UINT64_C(1000000),
+		.keep_running = keep_running,
+		.data = work,
+		.stop_fd = -1,
 		.log_fd = work->fds[1],
 		.log_path = job->log_path,
 		.report = work->report,
@@ -166,9 +178,7 @@ int work_install(struct work *work, struct error *err)
 	if (job->expected_sha256.len != SHA256_SIZE || (job->slot && slot.uid == 0))
 		return fail(err, -EBADMSG, NULL, "an installation that nobody may do");
 	/* Its lock is kept to the end of the process, as an extraction's. */
-	r = channel_keep_running(work->channel, &install.stop_fd, err);
-	if (r == 0)
-		r = install_run(&install, err);
+	r = install_run(&install, err);
 	if (r == 0)
 		send_installed(work, &install);
 	install_deinit(&install);

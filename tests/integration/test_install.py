@@ -351,6 +351,17 @@ def test_a_build_that_fills_the_disk_is_refused(made, installer):
         expect_harmless(host, client, made, 'fill-the-disk')
 
 
+def test_a_file_that_is_larger_than_a_layer_may_be(made):
+    with Host(*flags('uv', '--max-layer-bytes', '1M')) as host:
+        client = host.connect()
+        directory = host.sources / 'large'
+        directory.mkdir(mode=0o755)
+        packages.wheel(directory, 'large', files={'large.py': '# ' + 'x' * (2 << 20)})
+        failure = fail_to_install(client, made, requirements(host, 'large\n', directory))
+        assert failure.reason == 'LIMIT_EXCEEDED' and 'max_layer_bytes' in failure.message
+        host.expect_tidy(client)
+
+
 def begin_hang(host, client, made):
     request = pb.CreateEnvironmentRequest(
         requirements=hostile(host, 'hang'), python=python_of(made))
