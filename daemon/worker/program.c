@@ -33,6 +33,7 @@
 #include "daemon/worker/offline.h"
 
 #define TICK_MS 200
+#define MAX_READS 16 /* a pipe holds no more */
 #define MAX_PROCESSES 1024
 #define END_TRIES 1000
 #define END_PAUSE_MS 10
@@ -224,17 +225,19 @@ int program_end_user(const struct identity *identity, struct error *err)
 
 /* ---- while it runs */
 
+/* What is there, and not more: one that prints without end is not to keep us here. */
 static void take_output(const struct running *running)
 {
 	uint8_t bytes[65536];
-	ssize_t n;
+	int i;
 
-	while ((n = read(running->output, bytes, sizeof(bytes))) > 0) {
+	for (i = 0; i < MAX_READS; i++) {
+		ssize_t n = read(running->output, bytes, sizeof(bytes));
+
+		if (n <= 0)
+			return;
 		if (running->program->output)
 			running->program->output(running->program->data, bytes, (size_t)n);
-		/* One that prints without end is not to keep us here. */
-		if (clock_now_us() >= running->program->until_us)
-			return;
 	}
 }
 

@@ -99,6 +99,16 @@ Test(program, it_is_ended_when_its_time_is_up)
 	cr_expect_eq(program_run(&program, &status, &err), PROGRAM_E_TIME);
 }
 
+Test(program, it_is_ended_when_its_time_is_up_though_it_prints_without_end)
+{
+	const char *const argv[] = { "/bin/sh", "-c", "exec yes", NULL };
+	struct program program = shell(argv);
+
+	program.output = NULL;
+	program.until_us = clock_now_us() + 100000;
+	cr_expect_eq(program_run(&program, &status, &err), PROGRAM_E_TIME);
+}
+
 static int refuse(void *data, struct error *ret)
 {
 	return fail(ret, -ENOSPC, "NO_SPACE", "enough");
@@ -106,9 +116,10 @@ static int refuse(void *data, struct error *ret)
 
 Test(program, a_tick_can_end_it)
 {
-	const char *const argv[] = { "/bin/sh", "-c", "sleep 1000", NULL };
+	const char *const argv[] = { "/bin/sh", "-c", "exec yes", NULL };
 	struct program program = shell(argv);
 
+	program.output = NULL;
 	program.tick = refuse;
 	cr_expect_eq(program_run(&program, &status, &err), -ENOSPC);
 	cr_expect_str_eq(err.reason, "NO_SPACE");
