@@ -337,5 +337,7 @@ int db_get_totals(struct db *db, struct db_totals *ret, struct error *err)
 	ret->leases = (uint64_t)sql_read_number(s);
 	ret->layer_bytes = (uint64_t)sql_read_number(s);
 	ret->leased_bytes = (uint64_t)sql_read_number(s);
+	ret->artifacts = (uint64_t)sql_read_number(s);
+	ret->artifact_bytes = (uint64_t)sql_read_number(s);
 	return 0;
 }

@@ -255,11 +255,44 @@ struct db_leases {
 int db_list_leases(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_leases *ret, struct error *err);
 
+/* ---- artifacts: content that a user has presented, and that is kept */
+
+struct db_artifact {
+	char digest[SHA256_HEX_SIZE];
+	uint32_t uid;
+	uint64_t bytes;
+	bool durable;
+	int64_t created, used;
+};
+
+/* Not durable, and used when it was created. DB_E_EXISTS. */
+int db_add_artifact(struct db *db, const struct db_artifact *artifact, struct error *err);
+/* All three: DB_E_NOT_FOUND. */
+int db_use_artifact(
+	struct db *db, const char *digest, uint32_t uid, int64_t now, struct error *err);
+int db_delete_artifact(struct db *db, const char *digest, uint32_t uid, struct error *err);
+int db_find_artifact(struct db *db, const char *digest, uint32_t uid, struct db_artifact *ret,
+	struct error *err);
+/* Those created before @before become durable. */
+int db_mark_artifacts_durable(struct db *db, int64_t before, struct error *err);
+
+struct db_artifacts {
+	struct db_artifact *rows; /* owned; free() */
+	size_t count;
+};
+
+/* @after is "<digest>/<uid>" as the last row was; "" for all. @uid as in lists. */
+int db_list_artifacts(struct db *db, const char *after, size_t limit, int64_t uid,
+	struct db_artifacts *ret, struct error *err);
+/* All, least recently used first. */
+int db_list_artifacts_by_use(struct db *db, struct db_artifacts *ret, struct error *err);
+
 /* ---- totals */
 
 struct db_totals {
 	uint64_t environments, layers, leases; /* layers: READY only */
 	uint64_t layer_bytes, leased_bytes; /* of READY layers */
+	uint64_t artifacts, artifact_bytes;
 };
 
 int db_get_totals(struct db *db, struct db_totals *ret, struct error *err);

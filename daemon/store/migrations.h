@@ -126,4 +126,15 @@ static const char *const migrations[] = {
 	"	scripts TEXT NOT NULL,"
 	"	resolved TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+
+	/* What was uploaded: by whom, for having presented the bytes is what gives access. */
+	"CREATE TABLE artifacts ("
+	"	digest TEXT NOT NULL CHECK (digest != ''),"
+	"	uid INTEGER NOT NULL,"
+	"	bytes INTEGER NOT NULL,"
+	"	durable INTEGER NOT NULL CHECK (durable IN (0, 1)),"
+	"	created INTEGER NOT NULL,"
+	"	used INTEGER NOT NULL,"
+	"	PRIMARY KEY (digest, uid)"
+	") STRICT, WITHOUT ROWID;",
 };

@@ -18,6 +18,8 @@
 	"id, uid, gid, hash, owner, request_id, request_digest, label, holder, pid, pid_start,"    \
 	" boot_id, expires, grace_ms, created, worker"
 
+#define ARTIFACT_COLUMNS "digest, uid, bytes, durable, created, used"
+
 /* Whose rows a list shows: a uid's and those that all share; -1: all. */
 #define VISIBLE_TO(uid) "(" uid " = -1 OR owner = " uid " OR owner = -1)"
 
@@ -124,8 +126,24 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_LEASES] = "SELECT " LEASE_COLUMNS " FROM leases WHERE id > ?1"
 			      " AND (?2 = -1 OR uid = ?2) ORDER BY id LIMIT ?3",
 
+	[QUERY_ADD_ARTIFACT] = "INSERT INTO artifacts (digest, uid, bytes, durable, created, used)"
+			       " VALUES (?1, ?2, ?3, 0, ?4, ?4)",
+	[QUERY_USE_ARTIFACT] = "UPDATE artifacts SET used = ?3 WHERE digest = ?1 AND uid = ?2",
+	[QUERY_DELETE_ARTIFACT] = "DELETE FROM artifacts WHERE digest = ?1 AND uid = ?2",
+	[QUERY_FIND_ARTIFACT] = "SELECT " ARTIFACT_COLUMNS
+				" FROM artifacts WHERE digest = ?1 AND uid = ?2",
+	[QUERY_MARK_ARTIFACTS_DURABLE] =
+		"UPDATE artifacts SET durable = 1 WHERE durable = 0 AND created < ?1",
+	[QUERY_LIST_ARTIFACTS] = "SELECT " ARTIFACT_COLUMNS
+				 " FROM artifacts WHERE (digest, uid) > (?1, ?2)"
+				 " AND (?3 = -1 OR uid = ?3) ORDER BY digest, uid LIMIT ?4",
+	[QUERY_LIST_ARTIFACTS_BY_USE] = "SELECT " ARTIFACT_COLUMNS
+					" FROM artifacts ORDER BY used, digest, uid",
+
 	[QUERY_GET_TOTALS] = "SELECT (SELECT COUNT(*) FROM environments), COUNT(*),"
 			     " (SELECT COUNT(*) FROM leases), coalesce(SUM(bytes), 0),"
 			     " coalesce(SUM(bytes) FILTER (WHERE EXISTS (SELECT 1 FROM lease_layers"
-			     " WHERE layer = layers.id)), 0) FROM layers WHERE state = 2",
+			     " WHERE layer = layers.id)), 0), (SELECT COUNT(*) FROM artifacts),"
+			     " (SELECT coalesce(SUM(bytes), 0) FROM artifacts)"
+			     " FROM layers WHERE state = 2",
 };

@@ -8,7 +8,7 @@
 
 struct tree {
 	char *path; /* owned; absolute, without links */
-	int state, lock, layers, leases, logs; /* owned descriptors */
+	int state, lock, layers, leases, logs, artifacts; /* owned descriptors */
 	bool has_reserve;
 };
 

@@ -167,7 +167,8 @@ int tree_open(const char *path, struct tree **ret, struct error *err)
 	_cleanup_(tree_closep) struct tree *tree = new0(struct tree);
 	int r;
 
-	tree->state = tree->lock = tree->layers = tree->leases = tree->logs = -1;
+	tree->state = tree->lock = tree->layers = tree->leases = -1;
+	tree->logs = tree->artifacts = -1;
 	r = open_state_directory(tree, path, err);
 	if (r == 0)
 		r = take_lock(tree, err);
@@ -179,6 +180,8 @@ int tree_open(const char *path, struct tree **ret, struct error *err)
 		r = open_part(tree, "leases", &tree->leases, err);
 	if (r == 0)
 		r = open_part(tree, "logs", &tree->logs, err);
+	if (r == 0)
+		r = open_part(tree, "artifacts", &tree->artifacts, err);
 	if (r)
 		return r;
 	tree_keep_reserve(tree);
@@ -190,6 +193,7 @@ struct tree *tree_close(struct tree *tree)
 {
 	if (!tree)
 		return NULL;
+	cleanup_close(&tree->artifacts);
 	cleanup_close(&tree->logs);
 	cleanup_close(&tree->leases);
 	cleanup_close(&tree->layers);
@@ -370,6 +374,11 @@ int tree_list_layers(struct tree *tree, struct tree_names *ret, struct error *er
 int tree_list_leases(struct tree *tree, struct tree_names *ret, struct error *err)
 {
 	return list(tree, tree->leases, "leases", ret, err);
+}
+
+int tree_list_artifacts(struct tree *tree, struct tree_names *ret, struct error *err)
+{
+	return list(tree, tree->artifacts, "artifacts", ret, err);
 }
 
 int tree_free_bytes(struct tree *tree, uint64_t *ret, struct error *err)

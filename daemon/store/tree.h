@@ -1,7 +1,7 @@
 #pragma once
 /*
  * The state directory: layers/ and leases/, each thing in a directory of its
- * own, named by its id. Everything is relative to descriptors that are opened
+ * own, named by its id, and artifacts/, which are files. Everything is relative to descriptors that are opened
  * once. Loop thread only; only what is quick happens here (making and linking),
  * never anything whose length somebody else decides (removing is a worker's).
  *
@@ -9,11 +9,13 @@
  *	<state>/layers/<layer id>/   tree/  manifest
  *	<state>/leases/<lease id>/   work/
  *	<state>/logs/<layer id>      what an installer printed
+ *	<state>/artifacts/<sha256>-<uid>
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "base/fs.h"
 #include "base/identity.h"
 
 struct tree;
@@ -23,7 +25,7 @@ enum {
 	TREE_E_EXISTS,
 };
 
-/* Makes what is missing (0711 for the state directory, layers/ and leases/, all
+/* Makes what is missing (0711 for the state directory and its parts, all
  * owned by this process), takes the lock for as long as it is open. Refuses a
  * directory that is not ours alone to write (-EPERM), or that lies where layers
  * cannot be kept (-EOPNOTSUPP, says why). */
@@ -82,6 +84,24 @@ int tree_write_lease_file(struct tree *tree, const char *id, const struct identi
  * well when it is gone already. */
 int tree_remove_empty_lease(struct tree *tree, const char *id);
 
+/* ---- artifacts */
+
+#define ARTIFACT_GONE_SIZE 16
+
+int tree_artifacts_fd(const struct tree *tree); /* borrowed */
+/* A file in artifacts/ that has no name yet, for writing (the caller closes). */
+int tree_make_artifact(struct tree *tree, int *ret_fd, struct error *err);
+/* Names it. TREE_E_EXISTS. */
+int tree_name_artifact(struct tree *tree, int fd, const char *name, struct error *err);
+/* For reading (the caller closes), and which file it is. */
+int tree_open_artifact(struct tree *tree, const char *name, int *ret_fd, struct fs_identity *ret,
+	struct error *err);
+bool tree_has_artifact(struct tree *tree, const char *name, uint64_t bytes);
+/* Renames it to what nobody looks for; somebody removes it. */
+int tree_condemn_artifact(struct tree *tree, const char *name, char ret[ARTIFACT_GONE_SIZE]);
+
+/* ---- lists */
+
 struct tree_names {
 	char **names; /* owned; tree_names_deinit() */
 	uid_t *uids; /* owner of each */
@@ -93,6 +113,7 @@ void tree_names_deinit(struct tree_names *names);
 /* What is there, whatever its name. For recovery. */
 int tree_list_layers(struct tree *tree, struct tree_names *ret, struct error *err);
 int tree_list_leases(struct tree *tree, struct tree_names *ret, struct error *err);
+int tree_list_artifacts(struct tree *tree, struct tree_names *ret, struct error *err);
 
 /* Bytes an ordinary user may still write on the file system. */
 int tree_free_bytes(struct tree *tree, uint64_t *ret, struct error *err);

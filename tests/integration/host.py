@@ -224,7 +224,7 @@ class Host:
     def files(self):
         """Names in the state directory, two levels deep; SQLite's own files aside."""
         names = {name for name in os.listdir(self.state) if not name.startswith('index.db-')}
-        for part in ('layers', 'leases'):
+        for part in ('layers', 'leases', 'artifacts'):
             names |= {f'{part}/{name}' for name in os.listdir(self.state / part)}
         return names
 
@@ -251,7 +251,7 @@ class Host:
         client = client or self.connect()
 
         def is_tidy():
-            listed = {'index.db', 'lock', 'reserve', 'layers', 'leases', 'logs'}
+            listed = {'index.db', 'lock', 'reserve', 'layers', 'leases', 'logs', 'artifacts'}
             listed |= {f'layers/{layer.layer_id}' for layer in client.layers()}
             listed |= {f'leases/{lease.lease_id}' for lease in client.leases()}
             return self.files() == listed

@@ -111,10 +111,11 @@ Test(tree, what_is_missing_is_made)
 	expect_mode("", 0711);
 	expect_mode("layers", 0711);
 	expect_mode("leases", 0711);
+	expect_mode("artifacts", 0711);
 	expect_mode("logs", 0711);
 	expect_mode("lock", 0600);
 	expect_mode("reserve", 0600);
-	cr_expect_eq(count_entries(""), 5, "and nothing else");
+	cr_expect_eq(count_entries(""), 6, "and nothing else");
 	cr_expect_str_eq(tree_path(tree), state);
 }
 
