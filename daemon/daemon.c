@@ -101,6 +101,7 @@ static int build_core(struct daemon *daemon, const struct config *config, struct
 		.program = config->worker_program,
 		.heavy = config->workers,
 		.light = 16,
+		.receive = 64,
 		.queue = 65536,
 		.open_timeout_ms = config->open_timeout_ms,
 	};

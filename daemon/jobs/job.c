@@ -11,7 +11,7 @@ const char *job_opened_path(const struct job *job)
 	case JOB_LOCATE:
 		return job->locate.paths[0];
 	case JOB_EXTRACT:
-		return job->extract.path;
+		return job->extract.has_source ? NULL : job->extract.path;
 	case JOB_DIGEST:
 		return job->digest.path;
 	case JOB_REQUIREMENTS:

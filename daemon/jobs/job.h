@@ -25,6 +25,7 @@ enum job_kind {
 	JOB_REQUIREMENTS,
 	JOB_INSTALL,
 	JOB_END_USER,
+	JOB_RECEIVE,
 };
 
 enum job_layer {
@@ -84,6 +85,9 @@ struct job_extract {
 	int directory_fd; /* the layer's directory; borrowed */
 	const char *directory; /* its absolute path */
 	const char *header; /* lines for the manifest */
+	/* The source is open already, and borrowed; the path is only for messages. */
+	bool has_source;
+	int source_fd;
 };
 
 struct job_probe {
@@ -141,13 +145,18 @@ struct job_remove {
 	uint32_t threads;
 };
 
+struct job_receive {
+	int from_fd, to_fd; /* borrowed; a pipe, and the file to write */
+	uint64_t size, reserve_bytes;
+};
+
 struct job_progress {
 	enum job_phase phase;
 	uint64_t done_bytes, total_bytes, done_entries;
 };
 
 struct job_result {
-	/* JOB_LOCATE, JOB_DIGEST; JOB_EXTRACT when it has hashed */
+	/* JOB_LOCATE, JOB_DIGEST; JOB_EXTRACT when it has hashed; the digest: JOB_RECEIVE */
 	struct fs_identity file;
 	bool is_directory;
 	uint32_t index;
@@ -184,6 +193,7 @@ struct job {
 		struct job_remove remove;
 		const char *checkpoint_path;
 		int sync_fd; /* borrowed */
+		struct job_receive receive;
 	};
 
 	/* Called when they happen; `digested` and `progress` may be NULL. */

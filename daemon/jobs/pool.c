@@ -15,9 +15,9 @@
  * up is stuck in the kernel, in opening a file of somebody's dead server: it has
  * a SIGKILL pending and nothing else to do, and is reaped whenever it comes back.
  *
- * Heavy jobs (those that read archives) and light ones have limits of their own,
- * so that neither waits for the other: with all heavy slots taken, leases are
- * still removed and paths are still looked up.
+ * Heavy jobs (those that read archives), light ones, and those that last as long as a
+ * client wants have limits of their own, so that none waits for another: with all heavy
+ * slots taken, leases are still removed and paths are still looked up.
  */
 #include "daemon/jobs/pool.h"
 
@@ -40,6 +40,7 @@
 enum weight {
 	LIGHT,
 	HEAVY,
+	RECEIVE,
 	LONG, /* bounded by those who submit them */
 	WEIGHTS,
 };
@@ -80,6 +81,8 @@ static enum weight weigh(const struct job *job)
 	case JOB_COPY:
 	case JOB_REQUIREMENTS:
 		return HEAVY;
+	case JOB_RECEIVE:
+		return RECEIVE;
 	case JOB_INSTALL:
 		return LONG;
 	default:
@@ -89,9 +92,16 @@ static enum weight weigh(const struct job *job)
 
 static uint32_t room(const struct pool *pool, enum weight weight)
 {
-	return weight == HEAVY    ? pool->config.heavy
-		: weight == LIGHT ? pool->config.light
-				  : UINT32_MAX;
+	switch (weight) {
+	case HEAVY:
+		return pool->config.heavy;
+	case LIGHT:
+		return pool->config.light;
+	case RECEIVE:
+		return pool->config.receive;
+	default:
+		return UINT32_MAX;
+	}
 }
 
 static void worker_free(struct worker *worker)
@@ -391,6 +401,7 @@ struct pool *pool_new(struct event_base *base, const struct pool_config *config)
 	pool->packet = alloc0(1, MAX_PACKET);
 	list_init(&pool->waiting[LIGHT]);
 	list_init(&pool->waiting[HEAVY]);
+	list_init(&pool->waiting[RECEIVE]);
 	list_init(&pool->waiting[LONG]);
 	list_init(&pool->cancelled);
 	list_init(&pool->workers);

@@ -17,6 +17,7 @@ struct pool;
 struct pool_config {
 	const char *program; /* path of pyenvd-worker */
 	uint32_t heavy, light; /* how many at once: extract, digest, copy; all others */
+	uint32_t receive; /* and of those that wait for a client: receive */
 	uint32_t queue; /* how many may wait */
 	uint32_t open_timeout_ms; /* a source must be open by then (SOURCE_HUNG) */
 };

@@ -207,3 +207,25 @@ bool timer_is_set(const struct timer *timer)
 {
 	return timer->event != NULL;
 }
+
+static void on_writable(evutil_socket_t fd, short what, void *data)
+{
+	struct watch_writable *watched = data;
+
+	watch_writable_stop(watched);
+	watched->ready(watched);
+}
+
+void watch_writable_start(struct watch *watch, struct watch_writable *watched, int fd)
+{
+	watched->event = event_new(watch->base, fd, EV_WRITE, on_writable, watched);
+	event_add(watched->event, NULL);
+}
+
+void watch_writable_stop(struct watch_writable *watched)
+{
+	if (!watched->event)
+		return;
+	event_free(watched->event);
+	watched->event = NULL;
+}

@@ -1,6 +1,7 @@
 #pragma once
 /*
- * Processes that are waited for until they end (pidfds), and timers. Both are
+ * Processes that are waited for until they end (pidfds), timers, and descriptors that
+ * are waited for until they can be written. All are
  * embedded in their owner's struct; callbacks come on the loop, never from
  * inside a call of this file. Loop thread only.
  */
@@ -60,3 +61,14 @@ struct timer {
 void timer_set(struct watch *watch, struct timer *timer, uint64_t ms);
 void timer_clear(struct timer *timer); /* may be called when not set */
 bool timer_is_set(const struct timer *timer);
+
+struct watch_writable {
+	/* Once; the watch is over by then. */
+	void (*ready)(struct watch_writable *watched);
+	/* private to watch.c */
+	struct event *event;
+};
+
+/* @fd takes bytes, or never will. Not while it is being watched. */
+void watch_writable_start(struct watch *watch, struct watch_writable *watched, int fd);
+void watch_writable_stop(struct watch_writable *watched); /* may be called when not watching */

@@ -213,6 +213,7 @@ static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, 
 	extract.threads = in->threads;
 	extract.directory = (char *)in->directory;
 	extract.header = (char *)(in->header ? in->header : "");
+	extract.source_is_open = in->has_source;
 	message->job_case = PYENVD__WORKER__JOB__JOB_EXTRACT;
 	message->extract = &extract;
 	pack(message, ret);
@@ -229,6 +230,17 @@ static void encode_remove(Pyenvd__Worker__Job *message, const struct job *job, s
 	remove.threads = job->remove.threads;
 	message->job_case = PYENVD__WORKER__JOB__JOB_REMOVE;
 	message->remove = &remove;
+	pack(message, ret);
+}
+
+static void encode_receive(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__Receive receive = PYENVD__WORKER__RECEIVE__INIT;
+
+	receive.size = job->receive.size;
+	receive.reserve_bytes = job->receive.reserve_bytes;
+	message->job_case = PYENVD__WORKER__JOB__JOB_RECEIVE;
+	message->receive = &receive;
 	pack(message, ret);
 }
 
@@ -257,7 +269,8 @@ static size_t list_fds(const struct job *job, int fds[WIRE_MAX_FDS])
 	switch (job->kind) {
 	case JOB_EXTRACT:
 		fds[0] = job->extract.directory_fd;
-		return 1;
+		fds[1] = job->extract.source_fd;
+		return job->extract.has_source ? 2 : 1;
 	case JOB_INSTALL:
 		fds[0] = job->install.directory_fd;
 		fds[1] = job->install.log_fd;
@@ -266,6 +279,10 @@ static size_t list_fds(const struct job *job, int fds[WIRE_MAX_FDS])
 	case JOB_COPY:
 		fds[0] = job->copy.from_fd;
 		fds[1] = job->copy.to_fd;
+		return 2;
+	case JOB_RECEIVE:
+		fds[0] = job->receive.from_fd;
+		fds[1] = job->receive.to_fd;
 		return 2;
 	case JOB_REMOVE:
 		fds[0] = job->remove.parent_fd;
@@ -294,6 +311,7 @@ void wire_encode_job(
 		[JOB_REQUIREMENTS] = encode_requirements,
 		[JOB_INSTALL] = encode_install,
 		[JOB_END_USER] = encode_end_user,
+		[JOB_RECEIVE] = encode_receive,
 	};
 	Pyenvd__Worker__Identity identity;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
@@ -354,7 +372,7 @@ static int to_digested(const struct job *job, const Pyenvd__Worker__Digested *di
 	memcpy(result->sha256, digested->sha256.data, SHA256_SIZE);
 	to_file(digested->identity, &result->file);
 	result->is_directory = digested->is_directory;
-	*ret = job->kind == JOB_DIGEST ? WIRE_RESULT : WIRE_DIGESTED;
+	*ret = job->kind == JOB_EXTRACT ? WIRE_DIGESTED : WIRE_RESULT;
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "daemon/worker/extract.h"
 #include "daemon/worker/locate.h"
 #include "daemon/worker/probe.h"
+#include "daemon/worker/receive.h"
 #include "daemon/worker/remove.h"
 #include "daemon/worker/work.h"
 
@@ -37,6 +38,19 @@ static struct fs_identity file_of(const Pyenvd__Worker__FileIdentity *file)
 		.mtime_ns = file->mtime_ns,
 		.ctime_ns = file->ctime_ns,
 	};
+}
+
+/* What is handed over open was looked at by the daemon. */
+static int adopt_source(
+	struct work *work, const char *path, struct source *source, struct error *err)
+{
+	int r;
+
+	channel_prepare_shrunk(work->channel, path);
+	r = source_adopt(source, work->fds[1], path, err);
+	if (r == 0)
+		report_opened(work->report, &source->identity);
+	return r;
 }
 
 static int open_source(struct work *work, const Pyenvd__Worker__Source *from, bool may_be_directory,
@@ -130,11 +144,24 @@ static int digest_source(
 	return r ? r : digest_file(source, work->report, digest, err);
 }
 
+static void send_digested(struct work *work, uint8_t digest[SHA256_SIZE],
+	Pyenvd__Worker__FileIdentity *identity, bool is_directory)
+{
+	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+
+	digested.identity = identity;
+	digested.sha256.data = digest;
+	digested.sha256.len = SHA256_SIZE;
+	digested.is_directory = is_directory;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_DIGESTED;
+	event.digested = &digested;
+	channel_send(work->channel, &event);
+}
+
 static int run_digest(struct work *work, struct error *err)
 {
 	const Pyenvd__Worker__Digest *job = work->job->digest;
-	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
-	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	_cleanup_(source_close) struct source source = SOURCE_INIT;
 	Pyenvd__Worker__FileIdentity identity;
 	uint8_t digest[SHA256_SIZE];
@@ -146,14 +173,22 @@ static int run_digest(struct work *work, struct error *err)
 	if (r)
 		return r;
 	channel_from_file(&source.identity, &identity);
-	digested.identity = &identity;
-	digested.sha256.data = digest;
-	digested.sha256.len = sizeof(digest);
-	digested.is_directory = source.is_directory;
-	event.event_case = PYENVD__WORKER__EVENT__EVENT_DIGESTED;
-	event.digested = &digested;
-	channel_send(work->channel, &event);
+	send_digested(work, digest, &identity, source.is_directory);
 	return 0;
+}
+
+static int run_receive(struct work *work, struct error *err)
+{
+	const Pyenvd__Worker__Receive *job = work->job->receive;
+	const struct confinement confinement = { .writes_fd = -1 };
+	uint8_t digest[SHA256_SIZE];
+	int r = confine(&confinement, err);
+
+	if (r == 0)
+		r = receive(work->fds[0], work->fds[1], job->size, job->reserve_bytes, digest, err);
+	if (r == 0)
+		send_digested(work, digest, NULL, false);
+	return r;
 }
 
 static struct extract extract_of(struct work *work, struct source *source)
@@ -199,7 +234,8 @@ static int open_for_extract(struct work *work, struct source *source, struct err
 	struct confinement confinement = { .writes_fd = work->fds[0] };
 	int r;
 
-	r = open_source(work, job->source, is_directory, source, err);
+	r = job->source_is_open ? adopt_source(work, job->source->path, source, err)
+				: open_source(work, job->source, is_directory, source, err);
 	if (r == 0 && is_directory && !source->is_directory)
 		r = fail(err, -ESTALE, "SOURCE_CHANGED", "'%s' is no directory any more",
 			source->path);
@@ -333,6 +369,7 @@ static const struct kind {
 	[PYENVD__WORKER__JOB__JOB_REQUIREMENTS] = { work_read_requirements, 0, true },
 	[PYENVD__WORKER__JOB__JOB_INSTALL] = { work_install, 2, true },
 	[PYENVD__WORKER__JOB__JOB_END_USER] = { work_end_user, 0, false },
+	[PYENVD__WORKER__JOB__JOB_RECEIVE] = { run_receive, 2, false },
 };
 
 /* Without a peer it would be done as root: an absent uid is 0. */
@@ -349,6 +386,9 @@ static int check_job(const struct work *work, const struct kind *kind, struct er
 		(job->job_case == PYENVD__WORKER__JOB__JOB_INSTALL && !job->install->source) ||
 		(job->job_case == PYENVD__WORKER__JOB__JOB_END_USER && !job->end_user->user))
 		return fail(err, -EBADMSG, NULL, "a job without a source");
+	if (job->job_case == PYENVD__WORKER__JOB__JOB_EXTRACT && job->extract->source_is_open &&
+		work->fds[1] < 0)
+		return fail(err, -EBADMSG, NULL, "a job without its source");
 	for (i = 0; i < kind->fd_count; i++)
 		if (work->fds[i] < 0)
 			return fail(err, -EBADMSG, NULL, "a job without its descriptors");

@@ -110,6 +110,16 @@ int source_open(struct source *source, const char *path, const struct identity *
 	return 0;
 }
 
+int source_adopt(struct source *source, int fd, const char *path, struct error *err)
+{
+	enum fs_type type;
+	int r;
+
+	*source = (struct source){ .path = path, .fd = fd, .is_private = true };
+	r = fs_identify(fd, "", &source->identity, &type);
+	return r ? fail_open(path, r, err) : 0;
+}
+
 int source_check(const struct source *source, struct error *err)
 {
 	struct fs_identity now;

@@ -12,7 +12,7 @@ struct source {
 	int fd; /* readable */
 	struct fs_identity identity;
 	bool is_directory;
-	bool is_private; /* a copy that nobody else can change */
+	bool is_private; /* nobody else can change it */
 	/* The content of a file, once mapped. */
 	const uint8_t *data;
 	size_t size;
@@ -27,6 +27,8 @@ struct source {
  * NULL or have inode 0: any file will do. */
 int source_open(struct source *source, const char *path, const struct identity *peer,
 	const struct fs_identity *expected, bool may_be_directory, struct error *err);
+/* One that is open already, ours to close, and that nobody changes; @path is for messages. */
+int source_adopt(struct source *source, int fd, const char *path, struct error *err);
 /* Whether it is still the same: -ESTALE (SOURCE_CHANGED). */
 int source_check(const struct source *source, struct error *err);
 /* Of a file that is not empty. A file that shrinks meanwhile raises SIGBUS. */

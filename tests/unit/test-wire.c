@@ -50,6 +50,44 @@ Test(wire, an_extraction_goes_out_with_all_it_says)
 	pyenvd__worker__job__free_unpacked(message, NULL);
 }
 
+Test(wire, an_open_source_and_an_upload_bring_their_descriptors)
+{
+	static const struct job_limits limits = { 0 };
+	struct job extract = {
+		.kind = JOB_EXTRACT,
+		.extract = { .path = "p",
+			.limits = &limits,
+			.directory = "d",
+			.directory_fd = 5,
+			.has_source = true,
+			.source_fd = 6 },
+	};
+	struct job receive = { .kind = JOB_RECEIVE, .receive = { 7, 8, 9, 10 } };
+	_cleanup_buffer_ struct buffer one = { 0 }, two = { 0 };
+	Pyenvd__Worker__Job *message;
+	int fds[WIRE_MAX_FDS];
+	size_t count;
+
+	wire_encode_job(&extract, &one, fds, &count);
+	cr_assert_eq(count, 2);
+	cr_expect_eq(fds[1], 6);
+	message = pyenvd__worker__job__unpack(NULL, one.size, one.data);
+	cr_assert_not_null(message);
+	cr_expect(message->extract->source_is_open);
+	pyenvd__worker__job__free_unpacked(message, NULL);
+
+	wire_encode_job(&receive, &two, fds, &count);
+	cr_assert_eq(count, 2);
+	cr_expect_eq(fds[0], 7);
+	cr_expect_eq(fds[1], 8);
+	message = pyenvd__worker__job__unpack(NULL, two.size, two.data);
+	cr_assert_not_null(message);
+	cr_assert_eq(message->job_case, PYENVD__WORKER__JOB__JOB_RECEIVE);
+	cr_expect_eq(message->receive->size, 9);
+	cr_expect_eq(message->receive->reserve_bytes, 10);
+	pyenvd__worker__job__free_unpacked(message, NULL);
+}
+
 static struct job_result result;
 static struct wire_kept kept;
 static struct job_progress progress;
@@ -64,7 +102,7 @@ static int decode(enum job_kind kind, Pyenvd__Worker__Event *event, enum wire_ev
 	return wire_decode_event(&job, packet, size, ret, &result, &kept, &progress, &err);
 }
 
-Test(wire, a_digest_ends_a_digest_job_but_not_an_extraction)
+Test(wire, a_digest_ends_a_job_but_not_an_extraction)
 {
 	static uint8_t digest[SHA256_SIZE] = { 7 };
 	Pyenvd__Worker__Digested digested = PYENVD__WORKER__DIGESTED__INIT;
@@ -78,6 +116,8 @@ Test(wire, a_digest_ends_a_digest_job_but_not_an_extraction)
 	cr_expect_eq(decode(JOB_DIGEST, &event, &what), 0);
 	cr_expect_eq(what, WIRE_RESULT);
 	cr_expect_eq(result.sha256[0], 7);
+	cr_expect_eq(decode(JOB_RECEIVE, &event, &what), 0);
+	cr_expect_eq(what, WIRE_RESULT);
 	cr_expect_eq(decode(JOB_EXTRACT, &event, &what), 0);
 	cr_expect_eq(what, WIRE_DIGESTED);
 	digested.sha256.len = 5;

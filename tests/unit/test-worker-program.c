@@ -359,3 +359,101 @@ Test(worker_program, a_private_copy_is_made_as_its_owner)
 	cr_expect_eq(st.st_uid, peer.uid);
 	cr_expect_eq(st.st_mode & 07777, 0644);
 }
+
+/* ---- uploads */
+
+/* Descriptors of a Receive: @content in a pipe whose other end is closed, and a file. */
+static void ask_receive(
+	Pyenvd__Worker__Receive *receive, const char *content, uint64_t size, int fds[2])
+{
+	_cleanup_free_ char *path = text_format("%s/upload", scratch);
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	cr_assert_eq(write(ends[1], content, strlen(content)), (ssize_t)strlen(content));
+	close(ends[1]);
+	fds[0] = ends[0];
+	fds[1] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	pyenvd__worker__receive__init(receive);
+	receive->size = size;
+	job.peer = NULL;
+	job.job_case = PYENVD__WORKER__JOB__JOB_RECEIVE;
+	job.receive = receive;
+	send_job(fds, 2);
+	close(fds[0]);
+}
+
+Test(worker_program, an_upload_is_written_and_digested)
+{
+	static const uint8_t abc[] = { 0xba, 0x78, 0x16, 0xbf };
+	Pyenvd__Worker__Receive receive;
+	char text[8] = "";
+	Event *event;
+	int fds[2];
+
+	ask_receive(&receive, "abcdef", 3, fds);
+	event = expect_event(PYENVD__WORKER__EVENT__EVENT_DIGESTED);
+	cr_assert_eq(event->digested->sha256.len, 32);
+	cr_expect_arr_eq(event->digested->sha256.data, abc, 4);
+	free_event(event);
+	cr_expect_eq(wait_for_end(), 0);
+	cr_expect_eq(pread(fds[1], text, sizeof(text), 0), 3, "and not what is behind");
+	cr_expect_str_eq(text, "abc");
+	close(fds[1]);
+}
+
+Test(worker_program, an_upload_that_breaks_off_is_a_failure)
+{
+	Pyenvd__Worker__Receive receive;
+	int fds[2];
+
+	ask_receive(&receive, "abc", 4, fds);
+	expect_failure(EPIPE, "", "broke off");
+	cr_expect_neq(wait_for_end(), 0);
+	close(fds[1]);
+}
+
+Test(worker_program, an_upload_that_has_no_room_is_not_begun)
+{
+	Pyenvd__Worker__Receive receive;
+	int fds[2];
+
+	ask_receive(&receive, "abc", UINT64_C(1) << 60, fds);
+	expect_failure(ENOSPC, "NO_SPACE", "bytes left");
+	cr_expect_eq(lseek(fds[1], 0, SEEK_END), 0);
+	close(fds[1]);
+}
+
+Test(worker_program, a_source_may_come_open)
+{
+	_cleanup_free_ char *path = trees_archive("plain.zip"), *tree = NULL, *is = NULL;
+	_cleanup_free_ char *expected = trees_expected("plain.zip");
+	int fds[2] = { directory_fd, open(path, O_RDONLY | O_CLOEXEC) };
+	Pyenvd__Worker__Extract extract;
+	Pyenvd__Worker__Source source;
+	Pyenvd__Worker__Limits limits;
+
+	ask_extract(&extract, &source, &limits, (char *)"sha256:abc");
+	extract.source_is_open = true;
+	send_job(fds, 2);
+	close(fds[1]);
+	free_event(expect_event(PYENVD__WORKER__EVENT__EVENT_OPENED));
+	free_event(expect_event(PYENVD__WORKER__EVENT__EVENT_DIGESTED));
+	free_event(expect_event(PYENVD__WORKER__EVENT__EVENT_EXTRACTED));
+	cr_expect_eq(wait_for_end(), 0);
+	tree = text_format("%s/tree", directory);
+	is = trees_describe(tree);
+	cr_expect_str_eq(is, expected);
+}
+
+Test(worker_program, an_open_source_must_have_come)
+{
+	Pyenvd__Worker__Extract extract;
+	Pyenvd__Worker__Source source;
+	Pyenvd__Worker__Limits limits;
+
+	ask_extract(&extract, &source, &limits, (char *)"sha256:abc");
+	extract.source_is_open = true;
+	send_job(&directory_fd, 1);
+	expect_failure(EBADMSG, "", "without its source");
+}
