@@ -21,6 +21,9 @@ static void fill_counters(const struct manager_status *status, Pyenvd__V1__Count
 	ret->workers_started = status->pool.started;
 	ret->workers_died = status->pool.died;
 	ret->sources_hashed = status->pool.hashed;
+	ret->uploads = status->counters.uploads;
+	ret->uploads_failed = status->counters.uploads_failed;
+	ret->artifacts_collected = status->counters.artifacts_collected;
 }
 
 static void fill_status(const struct manager_status *status, Pyenvd__V1__GetStatusResponse *ret)
@@ -39,6 +42,8 @@ static void fill_status(const struct manager_status *status, Pyenvd__V1__GetStat
 	ret->layer_bytes = status->totals.layer_bytes;
 	ret->max_bytes = status->max_bytes;
 	ret->leased_bytes = status->totals.leased_bytes;
+	ret->artifacts = status->totals.artifacts;
+	ret->artifact_bytes = status->totals.artifact_bytes;
 	ret->n_leftovers = status->leftover_count;
 	ret->leftovers = (char **)status->leftovers;
 }
@@ -147,11 +152,42 @@ static void list_leases(struct rpc *rpc, const ProtobufCMessage *message)
 	free(list.rows);
 }
 
+static void list_artifacts(struct rpc *rpc, const ProtobufCMessage *message)
+{
+	const Pyenvd__V1__ListRequest *request = (const void *)message;
+	Pyenvd__V1__ListArtifactsResponse response = PYENVD__V1__LIST_ARTIFACTS_RESPONSE__INIT;
+	_cleanup_(convert_pool_deinit) struct convert_pool pool = { 0 };
+	struct db_artifacts list = { 0 };
+	struct error err = { 0 };
+	size_t limit;
+
+	if (convert_page(request, &limit, &err) ||
+		manager_list_artifacts(
+			rpc->api->manager, rpc->peer, request->page_token, limit, &list, &err)) {
+		rpc_fail(rpc, &err);
+		return;
+	}
+	response.artifacts = convert_artifacts(list.rows, list.count, &pool);
+	response.n_artifacts = list.count;
+	if (list.count == limit)
+		response.next_page_token = convert_keep(&pool,
+			text_format(
+				"%s/%u", list.rows[limit - 1].digest, list.rows[limit - 1].uid));
+	rpc_reply(rpc, &response.base);
+	free(list.rows);
+}
+
 static void fill_creation(const struct manager_creation *row, Pyenvd__V1__Creation *ret)
 {
+	static const char *const kinds[] = {
+		[MANAGER_CREATION_LAYER] = "layer",
+		[MANAGER_CREATION_ENVIRONMENT] = "environment",
+		[MANAGER_CREATION_UPLOAD] = "upload",
+	};
+
 	pyenvd__v1__creation__init(ret);
 	ret->creation_id = row->id;
-	ret->kind = (char *)(row->kind == MANAGER_CREATION_LAYER ? "layer" : "environment");
+	ret->kind = (char *)kinds[row->kind];
 	ret->subject = row->subject;
 	ret->uid = row->uid;
 	ret->phase = convert_phase(row->progress.phase);
@@ -299,16 +335,20 @@ static void collect(struct rpc *rpc, const ProtobufCMessage *message)
 	if (r) {
 		rpc_fail(rpc, &err);
 	} else {
-		response.layers = convert_alloc(&pool, collected.count, sizeof(*response.layers));
-		for (i = 0; i < collected.count; i++)
+		response.n_layers = collected.idle.layer_count;
+		response.layers = convert_alloc(&pool, response.n_layers, sizeof(*response.layers));
+		for (i = 0; i < response.n_layers; i++)
 			response.layers[i] = convert_layer(
-				&collected.layers.rows[i], rpc->api->manager, &pool);
-		response.n_layers = collected.count;
+				&collected.idle.layers.rows[i], rpc->api->manager, &pool);
+		response.n_artifacts = collected.idle.artifact_count;
+		response.artifacts = convert_artifacts(
+			collected.idle.artifacts.rows, response.n_artifacts, &pool);
 		response.freed_bytes = collected.freed_bytes;
 		response.kept_bytes = collected.kept_bytes;
 		rpc_reply(rpc, &response.base);
 	}
-	free(collected.layers.rows);
+	free(collected.idle.layers.rows);
+	free(collected.idle.artifacts.rows);
 }
 
 static const struct rpc_method methods[] = {
@@ -336,6 +376,11 @@ static const struct rpc_method methods[] = {
 		.path = "/pyenvd.v1.Admin/ListCreations",
 		.request = &pyenvd__v1__list_request__descriptor,
 		.handle = list_creations,
+	},
+	{
+		.path = "/pyenvd.v1.Admin/ListArtifacts",
+		.request = &pyenvd__v1__list_request__descriptor,
+		.handle = list_artifacts,
 	},
 	{
 		.path = "/pyenvd.v1.Admin/Show",

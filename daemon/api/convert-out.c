@@ -153,6 +153,7 @@ Pyenvd__V1__Phase convert_phase(enum job_phase phase)
 		[JOB_PHASE_BYTECODE] = PYENVD__V1__PHASE__PHASE_BYTECODE,
 		[JOB_PHASE_FINISH] = PYENVD__V1__PHASE__PHASE_FINISH,
 		[JOB_PHASE_INSTALL] = PYENVD__V1__PHASE__PHASE_INSTALL,
+		[JOB_PHASE_UPLOAD] = PYENVD__V1__PHASE__PHASE_UPLOAD,
 	};
 
 	return phases[phase];
@@ -201,6 +202,31 @@ Pyenvd__V1__Layer *convert_layer(
 	wire->leases = layer->leases;
 	wire->directory = convert_keep(pool, manager_layer_directory(manager, layer->id));
 	return wire;
+}
+
+void convert_artifact(const struct db_artifact *artifact, Pyenvd__V1__Artifact *ret)
+{
+	pyenvd__v1__artifact__init(ret);
+	ret->sha256 = (char *)artifact->digest;
+	ret->uid = artifact->uid;
+	ret->size_bytes = artifact->bytes;
+	ret->durable = artifact->durable;
+	ret->created_unix_ms = artifact->created;
+	ret->last_used_unix_ms = artifact->used;
+}
+
+Pyenvd__V1__Artifact **convert_artifacts(
+	const struct db_artifact *rows, size_t count, struct convert_pool *pool)
+{
+	Pyenvd__V1__Artifact *wire = make_array(pool, Pyenvd__V1__Artifact, count);
+	Pyenvd__V1__Artifact **list = make_array(pool, Pyenvd__V1__Artifact *, count);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		convert_artifact(&rows[i], &wire[i]);
+		list[i] = &wire[i];
+	}
+	return list;
 }
 
 Pyenvd__V1__Environment *convert_environment(

@@ -58,6 +58,33 @@ enum grpc_code convert_status(const struct error *err)
 
 /* ---- in */
 
+int convert_digest(const char *sha256, const char *field, struct error *err)
+{
+	size_t digits = strspn(sha256, "0123456789abcdef");
+
+	if (digits == SHA256_HEX_SIZE - 1 && !sha256[digits])
+		return 0;
+	return fail(err, -EINVAL, "REQUEST_INVALID",
+		"%s is not a SHA-256 of 64 hex digits in lower case", field);
+}
+
+/* What the spec calls a path. */
+static int to_source(
+	const char *path, const char *sha256, const char *field, char **ret, struct error *err)
+{
+	int r;
+
+	if (*path && *sha256)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"%s '%s' has a path and a sha256: one of them says where it is", field,
+			path);
+	r = *sha256 ? convert_digest(sha256, field, err) : spec_check_path(path, field, err);
+	if (r)
+		return r;
+	*ret = *sha256 ? text_format(SPEC_ARTIFACT "%s", sha256) : text_copy(path);
+	return 0;
+}
+
 static int to_archives(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
@@ -67,15 +94,16 @@ static int to_archives(
 	spec->archives = new0_array(struct spec_archive, wire->n_archives);
 	for (i = 0; i < wire->n_archives; i++) {
 		const Pyenvd__V1__Archive *archive = wire->archives[i];
+		char *path = NULL;
 
-		r = spec_check_path(archive->path, "archives.path", err);
+		r = spec_check_length(
+			archive->target_dir, SPEC_MAX_TARGET, "archives.target_dir", err);
 		if (r == 0)
-			r = spec_check_length(
-				archive->target_dir, SPEC_MAX_TARGET, "archives.target_dir", err);
+			r = to_source(archive->path, archive->sha256, "archives.path", &path, err);
 		if (r)
 			return r;
 		spec->archives[spec->archive_count++] = (struct spec_archive){
-			.path = text_copy(archive->path),
+			.path = path,
 			.target = text_copy(archive->target_dir),
 			.private_copy = archive->private_copy,
 		};
@@ -92,11 +120,16 @@ static int to_files(
 	spec->files = new0_array(struct spec_file, wire->n_python_files);
 	for (i = 0; i < wire->n_python_files; i++) {
 		const Pyenvd__V1__PythonFile *file = wire->python_files[i];
+		_cleanup_free_ char *path = NULL;
 
-		r = spec_check_path(file->path, "python_files.path", err);
+		r = to_source(file->path, file->sha256, "python_files.path", &path, err);
+		if (r == 0 && *file->sha256 && !*file->name)
+			r = fail(err, -EINVAL, "REQUEST_INVALID",
+				"python file '%s' has no name: of an artifact it must be said",
+				path);
 		if (r)
 			return r;
-		spec->files[spec->file_count++] = spec_file_of(file->path, file->name);
+		spec->files[spec->file_count++] = spec_file_of(path, file->name);
 	}
 	return 0;
 }

@@ -19,6 +19,8 @@ int convert_flink(
 int convert_ttl(uint32_t seconds, struct error *err);
 /* -EINVAL unless it could be an id. */
 int convert_id(const char *id, const char *field, struct error *err);
+/* -EINVAL unless it is a SHA-256 in hex. */
+int convert_digest(const char *sha256, const char *field, struct error *err);
 int convert_page(const Pyenvd__V1__ListRequest *wire, size_t *limit, struct error *err);
 
 /* From core to the wire. Everything allocated hangs on @pool. */
@@ -38,6 +40,9 @@ void convert_progress(const struct create_progress *progress, Pyenvd__V1__Progre
 Pyenvd__V1__Phase convert_phase(enum job_phase phase);
 Pyenvd__V1__Layer *convert_layer(
 	const struct db_layer *layer, const struct manager *manager, struct convert_pool *pool);
+void convert_artifact(const struct db_artifact *artifact, Pyenvd__V1__Artifact *ret);
+Pyenvd__V1__Artifact **convert_artifacts(
+	const struct db_artifact *rows, size_t count, struct convert_pool *pool);
 Pyenvd__V1__Environment *convert_environment(
 	const struct db_environment *environment, struct convert_pool *pool);
 Pyenvd__V1__Lease *convert_lease(

@@ -43,7 +43,7 @@ static void on_done(struct create *create, const struct error *err)
 	struct creating *creating = creating_of(create);
 
 	if (err)
-		rpc_fail(creating->rpc, err);
+		rpc_fail_about(creating->rpc, err, create->blamed);
 	else
 		answer(creating);
 }
@@ -100,7 +100,7 @@ static void create(struct rpc *rpc, const ProtobufCMessage *request, bool is_str
 	if (r == 0)
 		answer(creating);
 	else if (r != CREATE_E_LATER)
-		rpc_fail(rpc, &err);
+		rpc_fail_about(rpc, &err, creating->create.blamed);
 }
 
 static void create_unary(struct rpc *rpc, const ProtobufCMessage *request)
@@ -279,6 +279,18 @@ static const struct rpc_method methods[] = {
 		.path = "/pyenvd.v1.Environments/HoldLease",
 		.request = &pyenvd__v1__hold_lease_request__descriptor,
 		.handle = hold_lease,
+	},
+	{
+		.path = "/pyenvd.v1.Environments/UploadArtifact",
+		.request = &pyenvd__v1__upload_artifact_request__descriptor,
+		.is_stream = true,
+		.handle = artifacts_handle_upload,
+		.half_close = artifacts_handle_upload_end,
+	},
+	{
+		.path = "/pyenvd.v1.Environments/FindArtifact",
+		.request = &pyenvd__v1__find_artifact_request__descriptor,
+		.handle = artifacts_handle_find,
 	},
 };
 

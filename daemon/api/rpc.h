@@ -24,6 +24,8 @@ struct rpc_method {
 	bool is_stream; /* the client may send any number of messages */
 	/* For each message. The request is valid until it returns. */
 	void (*handle)(struct rpc *rpc, const ProtobufCMessage *request);
+	/* Of a stream: the client has sent its last message. NULL: that ends the call. */
+	void (*half_close)(struct rpc *rpc);
 };
 
 /* One gRPC service. */
@@ -60,3 +62,7 @@ void rpc_reply(struct rpc *rpc, const ProtobufCMessage *message);
 void rpc_end(struct rpc *rpc);
 /* The error's status, words and reason. */
 void rpc_fail(struct rpc *rpc, const struct error *err);
+/* The same; @source, if there is one, is the input that is to blame. */
+void rpc_fail_about(struct rpc *rpc, const struct error *err, const char *source);
+/* While held, the client soon has to stop sending. */
+void rpc_hold(struct rpc *rpc, bool is_held);

@@ -8,5 +8,10 @@ extern const struct rpc_service health_service;
 extern const struct rpc_service reflection_service;
 extern const struct rpc_service reflection_alpha_service;
 
+/* Methods of Environments (artifacts.c). */
+void artifacts_handle_upload(struct rpc *rpc, const ProtobufCMessage *message);
+void artifacts_handle_upload_end(struct rpc *rpc);
+void artifacts_handle_find(struct rpc *rpc, const ProtobufCMessage *message);
+
 /* The daemon stops: every HoldLease stream ends, its lease waits (environments.c). */
 void environments_end_holds(struct api *api);

@@ -78,9 +78,26 @@ void rpc_reply(struct rpc *rpc, const ProtobufCMessage *message)
 
 void rpc_fail(struct rpc *rpc, const struct error *err)
 {
+	rpc_fail_about(rpc, err, NULL);
+}
+
+void rpc_fail_about(struct rpc *rpc, const struct error *err, const char *source)
+{
+	const char *const metadata[] = { "source", source, NULL };
+	struct grpc_result result = {
+		.code = convert_status(err),
+		.message = err->text,
+		.reason = err->reason[0] ? err->reason : "INTERNAL_ERROR",
+		.metadata = source ? metadata : NULL,
+	};
+
 	rpc->is_answered = true;
-	grpc_call_end(rpc->call, convert_status(err), err->text,
-		err->reason[0] ? err->reason : "INTERNAL_ERROR");
+	grpc_call_end_with(rpc->call, &result);
+}
+
+void rpc_hold(struct rpc *rpc, bool is_held)
+{
+	grpc_call_hold(rpc->call, is_held);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *data)
@@ -127,7 +144,9 @@ static void on_half_close(struct grpc_call *call)
 {
 	struct rpc *rpc = rpc_of(call);
 
-	if (rpc->method->is_stream)
+	if (rpc->method->half_close)
+		rpc->method->half_close(rpc);
+	else if (rpc->method->is_stream)
 		rpc_end(rpc);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-/* Which layers to drop. Pure: a list, limits and now in, a choice out. */
+/* What to drop: layers and artifacts. Pure: lists, limits and now in, a choice out. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,11 +7,19 @@
 #include "daemon/store/db.h"
 
 struct collect_limits {
-	uint64_t max_bytes; /* stop when all layers together are not larger */
+	uint64_t max_bytes; /* stop when all together is not larger */
 	int64_t used_before; /* only those last used before this; 0: any */
 };
 
-/* @idle: unleased layers, least recently used first; moves the chosen ones to the
- * front, in their order, and returns how many. @total: bytes of all layers. */
-size_t collect_choose(struct db_layers *idle, const struct pins *pins, uint64_t total,
-	const struct collect_limits *limits);
+/* What nobody leases, and how much of it was chosen. */
+struct collect_idle {
+	/* Least recently used first. */
+	struct db_layers layers;
+	struct db_artifacts artifacts;
+	size_t layer_count, artifact_count; /* out: those in front */
+};
+
+/* Chooses the least recently used, of both kinds; moves the chosen ones to the front, in
+ * their order. @total: bytes of all layers and artifacts. */
+void collect_choose(struct collect_idle *idle, const struct pins *layers,
+	const struct pins *artifacts, uint64_t total, const struct collect_limits *limits);

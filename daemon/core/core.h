@@ -31,9 +31,10 @@ struct core_config {
 	bool share_all; /* layers may be handed to every uid */
 	struct job_limits limits; /* of one layer */
 	uint32_t threads; /* of one worker */
-	uint64_t max_bytes; /* of all layers; 0: no limit */
+	uint64_t max_bytes; /* of all layers and artifacts; 0: no limit */
 	uint32_t max_leases; /* of one uid */
-	uint32_t max_creates; /* in flight, of one uid */
+	uint32_t max_creates, max_uploads; /* in flight, of one uid */
+	uint32_t upload_timeout_ms; /* for the next bytes of an upload */
 	struct core_install install;
 };
 
@@ -41,6 +42,7 @@ struct core_counters {
 	uint64_t creates, create_hits, create_failures;
 	uint64_t layers_made, layers_failed, layers_collected;
 	uint64_t leases_released, leases_expired;
+	uint64_t uploads, uploads_failed, artifacts_collected;
 };
 
 struct core {

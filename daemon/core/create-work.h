@@ -12,6 +12,7 @@ struct creates {
 	struct core *core;
 	struct digests *digests;
 	struct probes *probes;
+	struct artifacts *artifacts;
 	struct readings *readings;
 	struct layers *layers;
 	struct leases *leases;

@@ -233,7 +233,11 @@ void create_work_resolved(struct create_work *work, const struct error *err)
 
 static void on_input(struct input *input, const struct error *err)
 {
-	create_work_resolved(input->owner, err);
+	struct create_work *work = input->owner;
+
+	if (err)
+		work->create->blamed = input->path;
+	create_work_resolved(work, err);
 }
 
 static void init_inputs(struct create_work *work)
@@ -250,6 +254,7 @@ static void init_inputs(struct create_work *work)
 
 		input->core = work->creates->core;
 		input->digests = work->creates->digests;
+		input->artifacts = work->creates->artifacts;
 		input->layers = work->creates->layers;
 		input->peer = work->create->peer;
 		input->path = is_archive ? spec->archives[j].path : spec->files[j].path;
@@ -293,8 +298,10 @@ static int resolve(struct create_work *work, struct error *err)
 		r = input_begin(&work->inputs[i], err);
 		if (r == INPUT_E_LATER)
 			work->waiting++;
-		else if (r)
+		else if (r) {
+			work->create->blamed = work->inputs[i].path;
 			return r;
+		}
 	}
 	r = create_install_read(work, err);
 	if (r == CREATE_E_LATER)
@@ -429,6 +436,7 @@ int create_begin(struct creates *creates, struct create *create, struct error *e
 	create->creates = creates;
 	create->work = NULL;
 	create->result = (struct create_result){ 0 };
+	create->blamed = NULL;
 	r = creates_check_count(creates, create->peer, err);
 	if (r) {
 		creates->core->counters.create_failures++;

@@ -14,7 +14,8 @@ struct create;
 
 /* All that are under way. */
 struct creates *creates_new(struct core *core, struct digests *digests, struct probes *probes,
-	struct readings *readings, struct layers *layers, struct leases *leases);
+	struct readings *readings, struct layers *layers, struct leases *leases,
+	struct artifacts *artifacts);
 struct creates *creates_free(struct creates *creates); /* none is under way */
 size_t creates_count(const struct creates *creates);
 
@@ -56,6 +57,7 @@ struct create {
 	void (*progress)(struct create *create, const struct create_progress *progress);
 
 	struct create_result result;
+	const char *blamed; /* after a failure: the input that is to blame, or NULL; borrowed */
 
 	/* private to create.c */
 	struct creates *creates;

@@ -40,7 +40,8 @@ size_t creates_count(const struct creates *creates)
 }
 
 struct creates *creates_new(struct core *core, struct digests *digests, struct probes *probes,
-	struct readings *readings, struct layers *layers, struct leases *leases)
+	struct readings *readings, struct layers *layers, struct leases *leases,
+	struct artifacts *artifacts)
 {
 	struct creates *creates = new0(struct creates);
 
@@ -48,6 +49,7 @@ struct creates *creates_new(struct core *core, struct digests *digests, struct p
 	creates->digests = digests;
 	creates->probes = probes;
 	creates->readings = readings;
+	creates->artifacts = artifacts;
 	creates->layers = layers;
 	creates->leases = leases;
 	list_init(&creates->list);

@@ -7,6 +7,8 @@
  *	             +- nothing known has this size: make, digest meanwhile
  *	             +- else digest first -> digested
  *
+ *	an artifact that was uploaded -> digested
+ *
  *	digested -> the layer is READY: found
  *	       -> it is being made: join
  *	       -> as above, a file of the same size: wait, then look again
@@ -82,10 +84,26 @@ static int join(struct input *input, struct making *making, enum input_origin or
 	return INPUT_E_LATER;
 }
 
-static int make(struct input *input)
+/* Handed to the worker open: there is nobody as whom it could be opened. */
+static int open_artifact(struct input *input, struct layers_want *want, struct error *err)
+{
+	struct db_artifact artifact = { .uid = input->peer->identity.uid };
+
+	memcpy(artifact.digest, input->digest, sizeof(artifact.digest));
+	want->has_source = true;
+	return artifacts_open(input->artifacts, &artifact, &want->source_fd, &want->file, err);
+}
+
+static int make(struct input *input, struct error *err)
 {
 	struct layers_want want = want_of(input);
+	int r;
 
+	if (*input->pinned) {
+		r = open_artifact(input, &want, err);
+		if (r)
+			return r;
+	}
 	return join(input, layers_make(input->layers, &want), INPUT_MADE);
 }
 
@@ -128,7 +146,7 @@ static int go_on_keyed(struct input *input, struct error *err)
 	making = layers_find_making_of_size(input->layers, input->file.size);
 	if (making)
 		return wait_for_key(input, making);
-	return make(input);
+	return make(input, err);
 }
 
 /* input->digest is there. */
@@ -198,16 +216,21 @@ static int go_on_located(struct input *input, struct error *err)
 	r = digests_is_new_size(input->digests, input->file.size, &is_new, err);
 	if (r)
 		return r;
-	return is_new ? make(input) : compute(input, false);
+	return is_new ? make(input, err) : compute(input, false);
+}
+
+/* What becomes of a file. */
+static enum job_layer kind_of(const struct input *input)
+{
+	if (!input->name || spec_file_use(input->name) == SPEC_FILE_EXTRACTED)
+		return JOB_LAYER_ARCHIVE;
+	return JOB_LAYER_FILE;
 }
 
 static int located(struct input *input, enum fs_type type, struct error *err)
 {
 	input->is_directory = type == FS_DIRECTORY;
-	input->kind = !input->name                                  ? JOB_LAYER_ARCHIVE
-		: input->is_directory                               ? JOB_LAYER_DIRECTORY
-		: spec_file_use(input->name) == SPEC_FILE_EXTRACTED ? JOB_LAYER_ARCHIVE
-								    : JOB_LAYER_FILE;
+	input->kind = input->is_directory && input->name ? JOB_LAYER_DIRECTORY : kind_of(input);
 	/* The digest of a directory is never known beforehand; and a worker has the
 	 * words for a directory that was given as an archive. */
 	if (input->is_directory)
@@ -235,18 +258,39 @@ void input_prepare(struct input *input)
 {
 	input->locate = (struct locate){
 		.paths = &input->path,
-		.path_count = 1,
+		.path_count = spec_get_digest(input->path) ? 0 : 1,
 		.peer = input->peer,
 		.done = on_located,
 	};
 }
 
+static int use_artifact(struct input *input, const char *digest, struct error *err)
+{
+	struct db_artifact artifact;
+	int r;
+
+	r = artifacts_use(input->artifacts, input->peer->identity.uid, digest, &artifact, err);
+	if (r == ARTIFACTS_E_NOT_FOUND)
+		return artifact_fail_missing(err, digest);
+	if (r)
+		return r;
+	artifact_format_name(digest, artifact.uid, input->pinned);
+	pins_add(artifacts_pins(input->artifacts), input->pinned);
+	input->kind = kind_of(input);
+	input->file.size = artifact.bytes;
+	snprintf(input->digest, sizeof(input->digest), "%s", digest);
+	return digested(input, err);
+}
+
 int input_begin(struct input *input, struct error *err)
 {
+	const char *digest = spec_get_digest(input->path);
 	enum fs_type type;
 	size_t index;
 	int r;
 
+	if (digest)
+		return use_artifact(input, digest, err);
 	r = locate_begin(input->core, &input->locate, &index, &input->file, &type, err);
 	if (r == LOCATE_E_LATER) {
 		input->has_waited = true;
@@ -265,6 +309,9 @@ void input_leave(struct input *input)
 	if (input->is_ready)
 		pins_remove(layers_pins(input->layers), input->layer.id);
 	input->is_ready = false;
+	if (*input->pinned)
+		pins_remove(artifacts_pins(input->artifacts), input->pinned);
+	input->pinned[0] = 0;
 }
 
 struct job_progress input_progress(const struct input *input)

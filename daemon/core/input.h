@@ -1,8 +1,9 @@
 #pragma once
 /*
- * One artifact of one request on its way to a layer: found on the disk, digested,
- * and its layer found, awaited or made. Loop thread only.
+ * One artifact of one request on its way to a layer: found on the disk and digested, or
+ * among those that were uploaded; and its layer found, awaited or made. Loop thread only.
  */
+#include "daemon/core/artifacts.h"
 #include "daemon/core/layers.h"
 #include "daemon/core/locate.h"
 
@@ -16,9 +17,10 @@ struct input {
 	/* to be filled by the caller; borrowed while the input is under way */
 	struct core *core;
 	struct digests *digests;
+	struct artifacts *artifacts;
 	struct layers *layers;
 	const struct peer *peer;
-	const char *path;
+	const char *path; /* as in the spec */
 	const char *name; /* of an entry of python.files; NULL: an archive */
 	enum job_compile compile;
 	/* Once, when it took longer than input_begin(). @err NULL: it is ready. */
@@ -34,7 +36,8 @@ struct input {
 
 	struct locate locate;
 	/* private to input.c */
-	struct fs_identity file;
+	struct fs_identity file; /* of an artifact its size alone */
+	char pinned[ARTIFACT_NAME_SIZE]; /* the artifact's name; "" where there is none */
 	enum job_layer kind;
 	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
 	struct creation_waiter waiter;

@@ -19,10 +19,17 @@
 #define MAX_LEASES_A_BATCH 512
 #define MAX_LAYERS_A_BATCH 8
 
+enum kind {
+	LEASE,
+	LAYER,
+	ARTIFACT,
+};
+
 struct item {
 	struct list link; /* janitor.waiting, batch.items or janitor.leftovers */
 	char *name, *why; /* owned */
-	bool is_layer, is_old;
+	enum kind kind;
+	bool is_old;
 	uid_t uid;
 	gid_t gid;
 	struct janitor_waiter *waiter; /* borrowed; NULL: nobody */
@@ -32,7 +39,8 @@ struct batch {
 	struct list link; /* janitor.batches */
 	struct janitor *janitor;
 	struct list items; /* of item.link */
-	bool is_layer, is_old;
+	enum kind kind;
+	bool is_old;
 	struct identity owner;
 	const char **names; /* owned; the names are the items' */
 	struct job job;
@@ -66,8 +74,8 @@ static void batch_free(struct batch *batch)
 
 static bool belongs(const struct batch *batch, const struct item *item)
 {
-	return batch->is_layer == item->is_layer && batch->is_old == item->is_old &&
-		(item->is_layer || batch->owner.uid == item->uid);
+	return batch->kind == item->kind && batch->is_old == item->is_old &&
+		(item->kind != LEASE || batch->owner.uid == item->uid);
 }
 
 static bool is_busy(const struct janitor *janitor, const struct item *item)
@@ -78,16 +86,26 @@ static bool is_busy(const struct janitor *janitor, const struct item *item)
 	return false;
 }
 
-static int parent_fd(const struct janitor *janitor, bool is_layer)
+static int parent_fd(const struct janitor *janitor, enum kind kind)
 {
-	return is_layer ? tree_layers_fd(janitor->core->tree) : tree_leases_fd(janitor->core->tree);
+	const struct tree *tree = janitor->core->tree;
+
+	return kind == LAYER    ? tree_layers_fd(tree)
+		: kind == LEASE ? tree_leases_fd(tree)
+				: tree_artifacts_fd(tree);
 }
 
 static void keep_leftover(struct janitor *janitor, struct item *item, const char *why)
 {
+	static const char *const parts[] = {
+		[LEASE] = "leases",
+		[LAYER] = "layers",
+		[ARTIFACT] = "artifacts",
+	};
+
 	free(item->why);
-	item->why = text_format("%s/%s/%s: %s", tree_path(janitor->core->tree),
-		item->is_layer ? "layers" : "leases", item->name, why);
+	item->why = text_format(
+		"%s/%s/%s: %s", tree_path(janitor->core->tree), parts[item->kind], item->name, why);
 	list_add(&janitor->leftovers, &item->link);
 }
 
@@ -97,11 +115,10 @@ static void settle(struct janitor *janitor, struct item *item, const char *why)
 	struct janitor_waiter *waiter = STEAL(item->waiter);
 	struct stat st;
 
-	if (fstatat(parent_fd(janitor, item->is_layer), item->name, &st, AT_SYMLINK_NOFOLLOW) ==
-		0) {
+	if (fstatat(parent_fd(janitor, item->kind), item->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		keep_leftover(janitor, item, why);
 	} else {
-		if (item->is_layer)
+		if (item->kind == LAYER)
 			db_delete_layer(janitor->core->db, item->name, NULL);
 		item_free(item);
 	}
@@ -131,10 +148,10 @@ static void on_done(
 static struct batch *gather(struct janitor *janitor, const struct item *first)
 {
 	struct batch *batch = new0(struct batch);
-	size_t limit = first->is_layer ? MAX_LAYERS_A_BATCH : MAX_LEASES_A_BATCH, n = 0;
+	size_t limit = first->kind == LAYER ? MAX_LAYERS_A_BATCH : MAX_LEASES_A_BATCH, n = 0;
 
 	batch->janitor = janitor;
-	batch->is_layer = first->is_layer;
+	batch->kind = first->kind;
 	batch->is_old = first->is_old;
 	batch->owner = (struct identity){ .uid = first->uid, .gid = first->gid };
 	batch->names = new0_array(const char *, limit);
@@ -150,14 +167,14 @@ static struct batch *gather(struct janitor *janitor, const struct item *first)
 	}
 	batch->job = (struct job){
 		.kind = JOB_REMOVE,
-		.peer = first->is_layer ? NULL : &batch->owner,
+		.peer = first->kind == LEASE ? &batch->owner : NULL,
 		.remove = {
-			.parent_fd = parent_fd(janitor, first->is_layer),
+			.parent_fd = parent_fd(janitor, first->kind),
 			.names = batch->names,
 			.name_count = n,
-			.as_peer = !first->is_layer,
-			.layers = first->is_layer,
-			.threads = first->is_layer ? janitor->core->config.threads : 1,
+			.as_peer = first->kind == LEASE,
+			.layers = first->kind == LAYER,
+			.threads = first->kind == LAYER ? janitor->core->config.threads : 1,
 		},
 		.done = on_done,
 	};
@@ -232,7 +249,7 @@ void janitor_remove_layer(struct janitor *janitor, const char *id, struct janito
 	struct item *item = new0(struct item);
 
 	item->name = text_copy(id);
-	item->is_layer = true;
+	item->kind = LAYER;
 	item->is_old = janitor->is_recovering;
 	item->waiter = waiter;
 	add(janitor, item);
@@ -245,6 +262,15 @@ void janitor_remove_lease(struct janitor *janitor, const char *id, uid_t uid, gi
 	item->name = text_copy(id);
 	item->uid = uid;
 	item->gid = gid;
+	add(janitor, item);
+}
+
+void janitor_remove_artifact(struct janitor *janitor, const char *name)
+{
+	struct item *item = new0(struct item);
+
+	item->name = text_copy(name);
+	item->kind = ARTIFACT;
 	add(janitor, item);
 }
 

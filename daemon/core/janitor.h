@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Removes directories of layers and leases, in batches, by worker processes; keeps
+ * Removes directories of layers and leases, and artifacts, in batches, by worker processes; keeps
  * what could not be removed in mind and tries again when asked. Loop thread only.
  */
 #include "daemon/core/core.h"
@@ -20,6 +20,8 @@ struct janitor_waiter {
 void janitor_remove_layer(struct janitor *janitor, const char *id, struct janitor_waiter *waiter);
 /* A lease that has no row any more. */
 void janitor_remove_lease(struct janitor *janitor, const char *id, uid_t uid, gid_t gid);
+/* An artifact that has no row, under a name that nobody gives again. */
+void janitor_remove_artifact(struct janitor *janitor, const char *name);
 
 /* While @is_recovering, layers to be removed are old: their worker may still live. */
 void janitor_recover(struct janitor *janitor, bool is_recovering);

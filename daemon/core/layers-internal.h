@@ -47,7 +47,7 @@ struct making {
 
 	struct db_layer layer;
 	uint8_t expected[SHA256_SIZE];
-	int directory_fd;
+	int directory_fd, source_fd; /* the source: -1 where the worker opens it */
 	char *directory, *header;
 	struct job job;
 	struct job_progress progress;

@@ -46,6 +46,7 @@ static void making_free(struct making *making)
 	making_install_free(making->install);
 	identity_deinit(&making->identity);
 	cleanup_close(&making->directory_fd);
+	cleanup_close(&making->source_fd);
 	free(making->source);
 	free(making->key_and_owner);
 	free(making->path);
@@ -245,7 +246,9 @@ static void fill_job(struct making *making)
 			.name = making->name,
 			.hash = !has_digest,
 			.expected_sha256 = has_digest ? making->expected : NULL,
-			.copy_first = core->config.share_all,
+			.has_source = making->source_fd >= 0,
+			.source_fd = making->source_fd,
+			.copy_first = core->config.share_all && making->source_fd < 0,
 			.access_all = core->config.share_all,
 			.access_uid = making->identity.uid,
 			.compile = making->compile,
@@ -336,6 +339,7 @@ struct making *layers_make(struct layers *layers, const struct layers_want *want
 	making->file = want->file;
 	making->compile = want->compile;
 	making->directory_fd = -1;
+	making->source_fd = want->has_source ? want->source_fd : -1;
 	making->started = clock_unix_ms();
 	making->failed_early.fired = on_failed_early;
 	making->removed.done = on_removed;

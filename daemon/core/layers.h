@@ -36,6 +36,8 @@ struct layers_want {
 	const char *key; /* hex; NULL when the digest is not known */
 	int64_t owner;
 	const struct layers_install *install; /* of requirements, whose key is known */
+	bool has_source; /* it is open already, and the making's to close */
+	int source_fd;
 };
 
 /* One layer being made. */

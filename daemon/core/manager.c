@@ -16,6 +16,8 @@ struct manager {
 	struct readings *readings;
 	struct slots *slots;
 	struct layers *layers;
+	struct artifacts *artifacts;
+	struct uploads *uploads;
 	struct leases *leases;
 	struct creates *creates;
 	struct upkeep *upkeep;
@@ -25,11 +27,11 @@ struct manager {
 
 /* ---- life */
 
-static void on_layer_ready(void *data)
+static void on_added(void *data)
 {
 	struct manager *manager = data;
 
-	upkeep_on_layer(manager->upkeep);
+	upkeep_on_added(manager->upkeep);
 }
 
 int manager_new(struct core *core, struct manager **ret, struct error *err)
@@ -45,12 +47,15 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->readings = readings_new(core);
 	manager->slots = slots_new(core);
 	manager->layers = layers_new(core, manager->janitor, manager->digests, manager->slots);
+	manager->artifacts = artifacts_new(core, manager->janitor);
+	manager->uploads = uploads_new(core, manager->artifacts);
 	manager->leases = leases_new(core, manager->janitor);
 	manager->creates = creates_new(core, manager->digests, manager->probes, manager->readings,
-		manager->layers, manager->leases);
-	manager->upkeep = upkeep_new(core, manager->layers, manager->janitor);
-	layers_on_ready(manager->layers, on_layer_ready, manager);
-	r = recover(core, manager->layers, manager->janitor, err);
+		manager->layers, manager->leases, manager->artifacts);
+	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
+	layers_on_ready(manager->layers, on_added, manager);
+	uploads_on_added(manager->uploads, on_added, manager);
+	r = recover(core, manager->layers, manager->artifacts, manager->janitor, err);
 	if (r == 0)
 		r = leases_load(manager->leases, err);
 	if (r)
@@ -66,6 +71,8 @@ struct manager *manager_free(struct manager *manager)
 	upkeep_free(manager->upkeep);
 	creates_free(manager->creates);
 	leases_free(manager->leases);
+	uploads_free(manager->uploads);
+	artifacts_free(manager->artifacts);
 	layers_free(manager->layers);
 	digests_free(manager->digests);
 	probes_free(manager->probes);
@@ -85,8 +92,8 @@ void manager_drain(struct manager *manager)
 
 bool manager_is_idle(const struct manager *manager)
 {
-	return creates_count(manager->creates) == 0 && janitor_is_idle(manager->janitor) &&
-		pool_is_idle(manager->core->pool);
+	return creates_count(manager->creates) == 0 && uploads_count(manager->uploads) == 0 &&
+		janitor_is_idle(manager->janitor) && pool_is_idle(manager->core->pool);
 }
 
 void manager_on_index_pages(struct manager *manager, int pages)
@@ -189,6 +196,23 @@ int manager_hold(struct manager *manager, const struct peer *peer, const char *i
 	return r ? r : lease_hold(lease, hold, err);
 }
 
+/* ---- artifacts */
+
+int manager_upload(struct manager *manager, struct upload *upload, struct error *err)
+{
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	return upload_begin(manager->uploads, upload, err);
+}
+
+int manager_find_artifact(struct manager *manager, const struct peer *peer, const char *digest,
+	struct db_artifact *ret, struct error *err)
+{
+	int r = artifacts_use(manager->artifacts, peer->identity.uid, digest, ret, err);
+
+	return r == ARTIFACTS_E_NOT_FOUND ? artifact_fail_missing(err, digest) : r;
+}
+
 /* ---- what is there */
 
 /* -1: everything. */
@@ -203,7 +227,8 @@ int manager_get_status(struct manager *manager, struct manager_status *ret, stru
 		.is_draining = manager->is_draining,
 		.started = manager->started,
 		.state_directory = tree_path(manager->core->tree),
-		.creations = creates_count(manager->creates) + layers_count_making(manager->layers),
+		.creations = creates_count(manager->creates) +
+			layers_count_making(manager->layers) + uploads_count(manager->uploads),
 		.max_bytes = manager->core->config.max_bytes,
 		.counters = manager->core->counters,
 		.pool = *pool_get_counters(manager->core->pool),
@@ -228,6 +253,12 @@ int manager_list_leases(struct manager *manager, const struct peer *peer, const 
 	size_t limit, struct db_leases *ret, struct error *err)
 {
 	return db_list_leases(manager->core->db, after, limit, view_of(peer), ret, err);
+}
+
+int manager_list_artifacts(struct manager *manager, const struct peer *peer, const char *after,
+	size_t limit, struct db_artifacts *ret, struct error *err)
+{
+	return db_list_artifacts(manager->core->db, after, limit, view_of(peer), ret, err);
 }
 
 struct gathering {
@@ -255,6 +286,28 @@ static void add_making(const struct layers_making_info *info, void *data)
 		.uid = info->uid,
 		.progress = info->progress,
 		.waiters = info->waiters,
+		.started = info->started,
+		.pid = info->pid,
+	};
+
+	if (may_touch(gathering->peer, info->uid))
+		add_creation(gathering, &row);
+}
+
+static void add_upload(const struct upload_info *info, void *data)
+{
+	struct gathering *gathering = data;
+	struct manager_creation row = {
+		.kind = MANAGER_CREATION_UPLOAD,
+		.id = (char *)info->id,
+		.subject = (char *)info->digest,
+		.uid = info->uid,
+		.progress = {
+			.phase = JOB_PHASE_UPLOAD,
+			.done_bytes = info->done_bytes,
+			.total_bytes = info->total_bytes,
+		},
+		.waiters = 1,
 		.started = info->started,
 		.pid = info->pid,
 	};
@@ -292,9 +345,11 @@ void manager_list_creations(
 
 	*ret = (struct manager_creations){ 0 };
 	ret->rows = new0_array(struct manager_creation,
-		creates_count(manager->creates) + layers_count_making(manager->layers));
+		creates_count(manager->creates) + layers_count_making(manager->layers) +
+			uploads_count(manager->uploads));
 	layers_visit(manager->layers, add_making, &gathering);
 	creates_visit(manager->creates, add_create, &gathering);
+	uploads_visit(manager->uploads, add_upload, &gathering);
 	qsort(ret->rows, ret->count, sizeof(*ret->rows), compare_creations);
 }
 
@@ -408,9 +463,11 @@ int manager_collect(struct manager *manager, const struct peer *peer, uint64_t m
 	if (!dry_run)
 		janitor_retry(manager->janitor);
 	r = upkeep_collect(manager->upkeep, max_bytes, used_before, dry_run, &collected, err);
-	*ret = (struct manager_collected){ .layers = collected.layers, .count = collected.count };
-	for (i = 0; i < collected.count; i++)
-		ret->freed_bytes += collected.layers.rows[i].bytes;
+	*ret = (struct manager_collected){ .idle = collected.idle };
+	for (i = 0; i < collected.idle.layer_count; i++)
+		ret->freed_bytes += collected.idle.layers.rows[i].bytes;
+	for (i = 0; i < collected.idle.artifact_count; i++)
+		ret->freed_bytes += collected.idle.artifacts.rows[i].bytes;
 	ret->kept_bytes = collected.total_bytes - ret->freed_bytes;
 	return r;
 }

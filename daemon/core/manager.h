@@ -6,8 +6,10 @@
  * Outcomes are 0 or a negative errno with @err filled; reasons are those of
  * pyenvd.v1.Reason.
  */
+#include "daemon/core/collect.h"
 #include "daemon/core/create.h"
 #include "daemon/core/leases.h"
+#include "daemon/core/uploads.h"
 
 struct manager;
 
@@ -41,6 +43,12 @@ int manager_create_token(struct manager *manager, const struct peer *peer, const
 int manager_hold(struct manager *manager, const struct peer *peer, const char *lease_id,
 	struct lease_hold *hold, struct error *err);
 
+/* As upload_begin(). */
+int manager_upload(struct manager *manager, struct upload *upload, struct error *err);
+/* The peer's own, which is used thereby; -ENOENT (ARTIFACT_NOT_FOUND). */
+int manager_find_artifact(struct manager *manager, const struct peer *peer, const char *digest,
+	struct db_artifact *ret, struct error *err);
+
 struct manager_status {
 	bool is_draining;
 	int64_t started;
@@ -63,9 +71,13 @@ int manager_list_layers(struct manager *manager, const struct peer *peer, const 
 int manager_list_leases(struct manager *manager, const struct peer *peer, const char *after,
 	size_t limit, struct db_leases *ret, struct error *err);
 
+int manager_list_artifacts(struct manager *manager, const struct peer *peer, const char *after,
+	size_t limit, struct db_artifacts *ret, struct error *err);
+
 enum manager_creation_kind {
 	MANAGER_CREATION_LAYER,
 	MANAGER_CREATION_ENVIRONMENT,
+	MANAGER_CREATION_UPLOAD,
 };
 
 struct manager_creation {
@@ -113,8 +125,8 @@ char *manager_layer_directory(const struct manager *manager, const char *id);
 char *manager_lease_directory(const struct manager *manager, const char *id);
 
 struct manager_collected {
-	struct db_layers layers; /* owned; the first @count were (or would be) removed */
-	size_t count;
+	/* The rows are owned; those in front were (or would be) removed. */
+	struct collect_idle idle;
 	uint64_t freed_bytes, kept_bytes;
 };
 

@@ -1,10 +1,12 @@
 /*
  * What may be found, and what becomes of it:
  *
- *	another boot id                 all leases end; layers that are not durable go
+ *	another boot id                 all leases end; layers and artifacts that are not
+ *	                                durable go
  *	a row PREPARING or DELETING     goes, with its directory
  *	a row READY without a manifest  goes: its deletion had begun, and the index lost it
  *	a directory without a row       goes
+ *	an artifact without file or row goes: artifacts.c
  *	a lease's row without directory goes, and the other way round
  *
  * A worker of the last daemon may still be writing in a directory that goes: removing
@@ -161,7 +163,8 @@ static int check_leases(
 	return r;
 }
 
-int recover(struct core *core, struct layers *layers, struct janitor *janitor, struct error *err)
+int recover(struct core *core, struct layers *layers, struct artifacts *artifacts,
+	struct janitor *janitor, struct error *err)
 {
 	char before[64] = "";
 	bool is_new_boot;
@@ -178,6 +181,8 @@ int recover(struct core *core, struct layers *layers, struct janitor *janitor, s
 	if (r == 0)
 		r = check_layer_directories(core, janitor, err);
 	janitor_recover(janitor, false);
+	if (r == 0)
+		r = artifacts_recover(artifacts, is_new_boot, err);
 	if (r == 0 && is_new_boot)
 		r = db_put_setting(core->db, "boot_id", core->boot_id, err);
 	return r;

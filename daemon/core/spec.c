@@ -14,6 +14,11 @@ static void free_file(struct spec_file *file)
 	free(file->name);
 }
 
+const char *spec_get_digest(const char *path)
+{
+	return text_starts_with(path, SPEC_ARTIFACT) ? path + strlen(SPEC_ARTIFACT) : NULL;
+}
+
 void spec_deinit(struct spec *spec)
 {
 	size_t i;

@@ -16,6 +16,8 @@
 #define SPEC_MAX_PATH_LIST 65536
 #define SPEC_MAX_VALUE 131071
 #define SPEC_MAX_INPUTS 1024
+/* A path is absolute; or, of an artifact, this and its digest. */
+#define SPEC_ARTIFACT "sha256:"
 
 struct spec_archive {
 	char *path, *target; /* owned */
@@ -67,6 +69,9 @@ struct spec {
 	/* Owned; its command or container image. NULL: a process of the default command. */
 	char *worker_program;
 };
+
+/* The digest of a path that names an artifact; else NULL. */
+const char *spec_get_digest(const char *path);
 
 void spec_deinit(struct spec *spec);
 

@@ -1,7 +1,7 @@
 /*
- * Layers are published before they are durable (a create never waits for the disk).
- * A few seconds later one syncfs() makes all of them durable, and those published
- * before it began are marked.
+ * Layers are published before they are durable (a create never waits for the disk), and
+ * so are artifacts. A few seconds later one syncfs() makes all of them durable, and those
+ * published before it began are marked.
  *
  * The index's log is written back by a worker, every few seconds at most: while it waits
  * for the disk, whoever makes directories there may wait as well. Under load that never
@@ -9,14 +9,13 @@
  * end is not begun anew: so when it has become long, what little is left is written back
  * here. That waits for the disk, for some milliseconds in ten thousand creates.
  *
- * Above the limit, idle layers go until a tenth of it is free again, so that not
+ * Above the limit, idle layers and artifacts go until a tenth of it is free again, so that not
  * every create has to collect.
  */
 #include "daemon/core/upkeep.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/core/collect.h"
 
 #define SYNC_AFTER_MS 5000
 #define CHECKPOINT_PAGES 1000
@@ -28,6 +27,7 @@
 struct upkeep {
 	struct core *core;
 	struct layers *layers;
+	struct artifacts *artifacts;
 	struct janitor *janitor;
 	struct timer sync_timer, checkpoint_timer, day_timer;
 	struct job sync, checkpoint;
@@ -45,10 +45,11 @@ static void on_synced(
 
 	if (r)
 		log_failure(LOG_LEVEL_WARNING, "sync-failed", err);
-	else if (db_mark_durable(upkeep->core->db, upkeep->sync_began, &failed))
+	else if (db_mark_durable(upkeep->core->db, upkeep->sync_began, &failed) ||
+		db_mark_artifacts_durable(upkeep->core->db, upkeep->sync_began, &failed))
 		log_failure(LOG_LEVEL_WARNING, "sync-failed", &failed);
 	if (upkeep->is_dirty)
-		upkeep_on_layer(upkeep);
+		upkeep_on_added(upkeep);
 }
 
 static void on_sync_timer(struct timer *timer)
@@ -65,7 +66,7 @@ static void on_sync_timer(struct timer *timer)
 		.done = on_synced,
 	};
 	if (pool_submit(upkeep->core->pool, &upkeep->sync, NULL))
-		upkeep_on_layer(upkeep);
+		upkeep_on_added(upkeep);
 }
 
 static void on_checkpointed(
@@ -115,16 +116,16 @@ static void keep_below_limit(struct upkeep *upkeep)
 	if (!limit)
 		return;
 	r = db_get_totals(upkeep->core->db, &totals, &err);
-	if (r == 0 && totals.layer_bytes <= limit)
+	if (r == 0 && totals.layer_bytes + totals.artifact_bytes <= limit)
 		return;
 	if (r == 0)
 		r = upkeep_collect(upkeep, limit - limit / 10, 0, false, &collected, &err);
 	if (r)
 		log_failure(LOG_LEVEL_WARNING, "collect-failed", &err);
-	free(collected.layers.rows);
+	upkeep_collected_deinit(&collected);
 }
 
-void upkeep_on_layer(struct upkeep *upkeep)
+void upkeep_on_added(struct upkeep *upkeep)
 {
 	if (upkeep->is_stopped)
 		return;
@@ -141,32 +142,72 @@ void upkeep_on_pages(struct upkeep *upkeep, int pages)
 		timer_set(upkeep->core->watch, &upkeep->checkpoint_timer, CHECKPOINT_EVERY_MS);
 }
 
+static int drop_layers(struct upkeep *upkeep, const struct collect_idle *idle, struct error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < idle->layer_count; i++) {
+		const struct db_layer *layer = &idle->layers.rows[i];
+
+		r = layers_condemn(upkeep->layers, layer->id, NULL, err);
+		if (r)
+			return r;
+		upkeep->core->counters.layers_collected++;
+		log_info("layer-collected", "id=%s bytes=%llu", layer->id,
+			(unsigned long long)layer->bytes);
+	}
+	return 0;
+}
+
+static int drop_artifacts(struct upkeep *upkeep, const struct collect_idle *idle, struct error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < idle->artifact_count; i++) {
+		const struct db_artifact *artifact = &idle->artifacts.rows[i];
+
+		r = artifacts_condemn(upkeep->artifacts, artifact, err);
+		if (r)
+			return r;
+		upkeep->core->counters.artifacts_collected++;
+		log_info("artifact-collected", "sha256=%s uid=%u bytes=%llu", artifact->digest,
+			(unsigned)artifact->uid, (unsigned long long)artifact->bytes);
+	}
+	return 0;
+}
+
 int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_before, bool dry_run,
 	struct upkeep_collected *ret, struct error *err)
 {
 	struct collect_limits limits = { max_bytes, used_before };
 	struct core *core = upkeep->core;
 	struct db_totals totals;
-	size_t i;
 	int r;
 
 	r = db_get_totals(core->db, &totals, err);
 	if (r == 0)
-		r = db_list_idle_layers(core->db, &ret->layers, err);
+		r = db_list_idle_layers(core->db, &ret->idle.layers, err);
+	if (r == 0)
+		r = db_list_artifacts_by_use(core->db, &ret->idle.artifacts, err);
 	if (r)
 		return r;
-	ret->total_bytes = totals.layer_bytes;
-	ret->count = collect_choose(
-		&ret->layers, layers_pins(upkeep->layers), totals.layer_bytes, &limits);
-	for (i = 0; i < ret->count && !dry_run; i++) {
-		r = layers_condemn(upkeep->layers, ret->layers.rows[i].id, NULL, err);
-		if (r)
-			return r;
-		core->counters.layers_collected++;
-		log_info("layer-collected", "id=%s bytes=%llu", ret->layers.rows[i].id,
-			(unsigned long long)ret->layers.rows[i].bytes);
-	}
-	return 0;
+	ret->total_bytes = totals.layer_bytes + totals.artifact_bytes;
+	collect_choose(&ret->idle, layers_pins(upkeep->layers), artifacts_pins(upkeep->artifacts),
+		ret->total_bytes, &limits);
+	if (!dry_run)
+		r = drop_layers(upkeep, &ret->idle, err);
+	if (r == 0 && !dry_run)
+		r = drop_artifacts(upkeep, &ret->idle, err);
+	return r;
+}
+
+void upkeep_collected_deinit(struct upkeep_collected *collected)
+{
+	free(collected->idle.layers.rows);
+	free(collected->idle.artifacts.rows);
+	*collected = (struct upkeep_collected){ 0 };
 }
 
 void upkeep_stop(struct upkeep *upkeep)
@@ -177,12 +218,14 @@ void upkeep_stop(struct upkeep *upkeep)
 	timer_clear(&upkeep->day_timer);
 }
 
-struct upkeep *upkeep_new(struct core *core, struct layers *layers, struct janitor *janitor)
+struct upkeep *upkeep_new(struct core *core, struct layers *layers, struct artifacts *artifacts,
+	struct janitor *janitor)
 {
 	struct upkeep *upkeep = new0(struct upkeep);
 
 	upkeep->core = core;
 	upkeep->layers = layers;
+	upkeep->artifacts = artifacts;
 	upkeep->janitor = janitor;
 	upkeep->index_path = text_format("%s/index.db", tree_path(core->tree));
 	upkeep->sync_timer.fired = on_sync_timer;

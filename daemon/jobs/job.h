@@ -48,6 +48,7 @@ enum job_phase {
 	JOB_PHASE_BYTECODE,
 	JOB_PHASE_FINISH,
 	JOB_PHASE_INSTALL,
+	JOB_PHASE_UPLOAD, /* of no job */
 };
 
 /* What a layer may be; 0 is no limit. */

@@ -6,6 +6,7 @@ the user's own. Nothing here decides by timing: wait_for() looks until something
 and fails only after a time that no working daemon needs.
 """
 import collections
+import hashlib
 import os
 import pathlib
 import shutil
@@ -60,6 +61,10 @@ def archive(path, target, private_copy=False):
     return pb.Archive(path=str(path), target_dir=target, private_copy=private_copy)
 
 
+def digest_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
 def ttl(seconds=3600):
     return pb.Holder(time_to_live=pb.TimeToLiveHolder(seconds=seconds))
 
@@ -106,6 +111,33 @@ class Client:
 
     def layers(self):
         return self.admin.ListLayers(pb.ListRequest(page_size=1000), timeout=PATIENCE).layers
+
+    def artifacts(self):
+        return self.admin.ListArtifacts(pb.ListRequest(page_size=1000), timeout=PATIENCE).artifacts
+
+    def upload(self, content, sha256=None, size=None, chunk=256 * 1024, timeout=PATIENCE):
+        """Uploads bytes, or an iterator's (then with both other facts)."""
+        def parts():
+            yield pb.UploadArtifactRequest(header=pb.ArtifactHeader(
+                sha256=sha256 or digest_of(content),
+                size_bytes=len(content) if size is None else size))
+            pieces = content
+            if isinstance(content, bytes):
+                pieces = (content[i:i + chunk] for i in range(0, len(content), chunk))
+            for piece in pieces:
+                yield pb.UploadArtifactRequest(chunk=piece)
+        return self.environments.UploadArtifact(parts(), timeout=timeout)
+
+    def fail_to_upload(self, *arguments, **fields):
+        try:
+            self.upload(*arguments, **fields)
+        except grpc.RpcError as error:
+            return failure_of(error)
+        raise AssertionError('the upload went well')
+
+    def find_artifact(self, sha256):
+        request = pb.FindArtifactRequest(sha256=sha256)
+        return self.environments.FindArtifact(request, timeout=PATIENCE).artifact
 
     def collect(self, **fields):
         return self.admin.Collect(pb.CollectRequest(**fields), timeout=PATIENCE)
@@ -254,6 +286,7 @@ class Host:
             listed = {'index.db', 'lock', 'reserve', 'layers', 'leases', 'logs', 'artifacts'}
             listed |= {f'layers/{layer.layer_id}' for layer in client.layers()}
             listed |= {f'leases/{lease.lease_id}' for lease in client.leases()}
+            listed |= {f'artifacts/{it.sha256}-{it.uid}' for it in client.artifacts()}
             return self.files() == listed
         wait_for(is_tidy, f'a tidy state directory: {sorted(self.files())}')
 

@@ -1,0 +1,374 @@
+/*
+ *	begin -> the user has it already: no bytes are wanted
+ *	      -> a file without a name, a worker that writes into it and digests
+ *	bytes -> the worker's pipe; what that does not take waits (full, drained)
+ *	end, and the worker's answer -> is the digest the one announced? -> an artifact
+ *
+ * Whatever goes wrong in between, by whomever: the worker is stopped, and the file is gone
+ * with the last descriptor of it, which is this side's or the worker's.
+ *
+ * The worker is told how many bytes there are, and ends with the last: so neither an end of
+ * the pipe, nor a second message to the worker, is needed.
+ */
+#include "daemon/core/uploads.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "daemon/core/tally.h"
+#include "daemon/jobs/feed.h"
+
+struct uploads {
+	struct core *core;
+	struct artifacts *artifacts; /* borrowed */
+	struct list list; /* of upload_work.link */
+	struct tally by_uid;
+	uint64_t outstanding; /* bytes announced that have not come yet, of all */
+	void (*added)(void *data);
+	void *added_data;
+};
+
+struct upload_work {
+	struct list link; /* uploads.list */
+	struct uploads *uploads;
+	struct upload *upload; /* NULL: given up, only the job is still to end */
+	char id[LAYER_ID_LENGTH + 1];
+	char digest[SHA256_HEX_SIZE];
+	uid_t uid;
+	uint64_t size, came;
+	bool is_ended, is_written;
+	uint8_t is[SHA256_SIZE]; /* once it is written */
+	struct feed feed;
+	struct timer stalled;
+	struct job job;
+	int pipe_fd, file_fd; /* the worker's end, and the file */
+	int64_t started;
+};
+
+static void work_free(struct upload_work *work)
+{
+	list_remove(&work->link);
+	tally_remove(&work->uploads->by_uid, work->uid);
+	work->uploads->outstanding -= work->size - work->came;
+	timer_clear(&work->stalled);
+	feed_close(&work->feed);
+	cleanup_close(&work->pipe_fd);
+	cleanup_close(&work->file_fd);
+	free(work);
+}
+
+/* Nothing is left of it but a job that ends later. */
+static void give_up(struct upload_work *work)
+{
+	struct uploads *uploads = work->uploads;
+
+	work->upload->work = NULL;
+	work->upload = NULL;
+	uploads->core->counters.uploads_failed++;
+	timer_clear(&work->stalled);
+	feed_close(&work->feed);
+	if (job_is_in_flight(&work->job))
+		pool_cancel(uploads->core->pool, &work->job);
+	else
+		work_free(work);
+}
+
+/* Returns the error's number. */
+static int refuse(struct upload_work *work, const struct error *err)
+{
+	log_info("upload-failed", "uid=%d sha256=%s came=%llu reason=%s text='%s'", (int)work->uid,
+		work->digest, (unsigned long long)work->came, err->reason, LOG_TEXT(err->text));
+	give_up(work);
+	return err->r;
+}
+
+static int check_digest(const struct upload_work *work, struct error *err)
+{
+	char is[SHA256_HEX_SIZE];
+
+	hex_format(work->is, SHA256_SIZE, is);
+	if (text_equal(is, work->digest))
+		return 0;
+	return fail(err, -EINVAL, "ARTIFACT_MISMATCH",
+		"the SHA-256 of what was uploaded is %s, and not %s as announced", is,
+		work->digest);
+}
+
+/* All has come and is written. */
+static int finish(struct upload_work *work, struct error *err)
+{
+	struct uploads *uploads = work->uploads;
+	char name[ARTIFACT_NAME_SIZE];
+	int r;
+
+	r = check_digest(work, err);
+	if (r == 0)
+		r = artifacts_add(uploads->artifacts, work->uid, work->digest, work->size,
+			work->file_fd, err);
+	if (r)
+		return refuse(work, err);
+	uploads->core->counters.uploads++;
+	work->upload->work = NULL;
+	artifact_format_name(work->digest, work->uid, name);
+	work_free(work);
+	/* What makes room for it must not begin with it. */
+	pins_add(artifacts_pins(uploads->artifacts), name);
+	if (uploads->added)
+		uploads->added(uploads->added_data);
+	pins_remove(artifacts_pins(uploads->artifacts), name);
+	return 0;
+}
+
+static void on_done(
+	struct job *job, int r, const struct job_result *result, const struct error *err)
+{
+	struct upload_work *work = container_of(job, struct upload_work, job);
+	struct upload *upload = work->upload;
+	struct error failed = r ? *err : (struct error){ 0 };
+
+	if (!upload) {
+		work_free(work);
+		return;
+	}
+	if (r) {
+		refuse(work, &failed);
+		upload->done(upload, &failed);
+		return;
+	}
+	memcpy(work->is, result->sha256, SHA256_SIZE);
+	work->is_written = true;
+	if (work->is_ended) {
+		r = finish(work, &failed);
+		upload->done(upload, r ? &failed : NULL);
+	}
+}
+
+/* ---- bytes */
+
+static void on_stalled(struct timer *timer)
+{
+	struct upload_work *work = container_of(timer, struct upload_work, stalled);
+	struct upload *upload = work->upload;
+	struct error err;
+
+	fail(&err, -ETIME, "UPLOAD_STALLED",
+		"nothing came for %u seconds: %llu of %llu bytes of the upload were there",
+		work->uploads->core->config.upload_timeout_ms / 1000,
+		(unsigned long long)work->came, (unsigned long long)work->size);
+	refuse(work, &err);
+	upload->done(upload, &err);
+}
+
+static void wait_for_client(struct upload_work *work)
+{
+	struct core *core = work->uploads->core;
+
+	timer_set(core->watch, &work->stalled, core->config.upload_timeout_ms);
+}
+
+static void on_drained(struct feed *feed)
+{
+	struct upload_work *work = container_of(feed, struct upload_work, feed);
+
+	if (!work->is_ended)
+		wait_for_client(work);
+	work->upload->drained(work->upload);
+}
+
+int upload_add(struct upload *upload, const void *data, size_t size, struct error *err)
+{
+	struct upload_work *work = upload->work;
+
+	if (size > work->size - work->came) {
+		fail(err, -EINVAL, "ARTIFACT_MISMATCH",
+			"more bytes came than the %llu that were announced",
+			(unsigned long long)work->size);
+		return refuse(work, err);
+	}
+	work->came += size;
+	work->uploads->outstanding -= size;
+	feed_add(&work->feed, data, size);
+	if (feed_is_full(&work->feed))
+		timer_clear(&work->stalled);
+	else
+		wait_for_client(work);
+	return 0;
+}
+
+bool upload_is_full(const struct upload *upload)
+{
+	return upload->work && feed_is_full(&upload->work->feed);
+}
+
+int upload_end(struct upload *upload, struct error *err)
+{
+	struct upload_work *work = upload->work;
+
+	if (work->came < work->size) {
+		fail(err, -EINVAL, "ARTIFACT_MISMATCH",
+			"only %llu bytes came of the %llu that were announced",
+			(unsigned long long)work->came, (unsigned long long)work->size);
+		return refuse(work, err);
+	}
+	timer_clear(&work->stalled);
+	work->is_ended = true;
+	return work->is_written ? finish(work, err) : UPLOAD_E_LATER;
+}
+
+void upload_abandon(struct upload *upload)
+{
+	struct error err;
+
+	if (!upload->work)
+		return;
+	fail(&err, -ECANCELED, "CANCELLED", "the client went away");
+	refuse(upload->work, &err);
+}
+
+/* ---- the beginning */
+
+static int check_limits(
+	const struct uploads *uploads, const struct upload *upload, struct error *err)
+{
+	const struct core_config *config = &uploads->core->config;
+	uint64_t count = tally_get(&uploads->by_uid, upload->peer->identity.uid);
+	uint64_t room, needed = config->limits.reserve_bytes + uploads->outstanding;
+	int r;
+
+	if (config->max_uploads && count >= config->max_uploads)
+		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu uploads in flight already",
+			(int)upload->peer->identity.uid, (unsigned long long)count);
+	if (config->limits.max_bytes && upload->size > config->limits.max_bytes)
+		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
+			"an upload of %llu bytes is larger than the limit of %llu",
+			(unsigned long long)upload->size,
+			(unsigned long long)config->limits.max_bytes);
+	r = tree_free_bytes(uploads->core->tree, &room, err);
+	if (r == 0 && (room < needed || room - needed < upload->size))
+		r = fail(err, -ENOSPC, "NO_SPACE",
+			"the disk has %llu bytes left, and the upload takes %llu beside a reserve "
+			"of %llu and %llu of other uploads",
+			(unsigned long long)room, (unsigned long long)upload->size,
+			(unsigned long long)config->limits.reserve_bytes,
+			(unsigned long long)uploads->outstanding);
+	return r;
+}
+
+static struct upload_work *work_new(struct uploads *uploads, struct upload *upload)
+{
+	struct upload_work *work = new0(struct upload_work);
+
+	work->uploads = uploads;
+	work->upload = upload;
+	memcpy(work->digest, upload->digest, sizeof(work->digest));
+	work->uid = upload->peer->identity.uid;
+	work->size = upload->size;
+	work->feed.drained = on_drained;
+	work->stalled.fired = on_stalled;
+	work->pipe_fd = work->file_fd = -1;
+	work->started = clock_unix_ms();
+	random_id(work->id, sizeof(work->id) - 1);
+	list_add(&uploads->list, &work->link);
+	tally_add(&uploads->by_uid, work->uid);
+	uploads->outstanding += work->size;
+	upload->work = work;
+	return work;
+}
+
+static int start(struct upload_work *work, struct error *err)
+{
+	struct core *core = work->uploads->core;
+	int r;
+
+	r = tree_make_artifact(core->tree, &work->file_fd, err);
+	if (r == 0)
+		r = feed_open(&work->feed, core->watch, &work->pipe_fd, err);
+	if (r)
+		return r;
+	work->job = (struct job){
+		.kind = JOB_RECEIVE,
+		.receive = { work->pipe_fd, work->file_fd, work->size,
+			core->config.limits.reserve_bytes },
+		.done = on_done,
+	};
+	return pool_submit(core->pool, &work->job, err);
+}
+
+int upload_begin(struct uploads *uploads, struct upload *upload, struct error *err)
+{
+	struct upload_work *work;
+	struct db_artifact known;
+	int r;
+
+	upload->work = NULL;
+	r = artifacts_use(
+		uploads->artifacts, upload->peer->identity.uid, upload->digest, &known, err);
+	if (r == 0)
+		return UPLOAD_E_THERE;
+	if (r == ARTIFACTS_E_NOT_FOUND)
+		r = check_limits(uploads, upload, err);
+	if (r)
+		return r;
+	work = work_new(uploads, upload);
+	r = start(work, err);
+	if (r)
+		return refuse(work, err);
+	wait_for_client(work);
+	return UPLOAD_E_LATER;
+}
+
+/* ---- all of them */
+
+void uploads_visit(struct uploads *uploads,
+	void (*visit)(const struct upload_info *info, void *data), void *data)
+{
+	list_for_each (link, &uploads->list) {
+		struct upload_work *work = container_of(link, struct upload_work, link);
+		struct upload_info info = {
+			.id = work->id,
+			.digest = work->digest,
+			.uid = work->uid,
+			.done_bytes = work->came,
+			.total_bytes = work->size,
+			.started = work->started,
+			.pid = job_pid(&work->job),
+		};
+
+		visit(&info, data);
+	}
+}
+
+void uploads_on_added(struct uploads *uploads, void (*added)(void *data), void *data)
+{
+	uploads->added = added;
+	uploads->added_data = data;
+}
+
+size_t uploads_count(const struct uploads *uploads)
+{
+	return list_count(&uploads->list);
+}
+
+struct uploads *uploads_new(struct core *core, struct artifacts *artifacts)
+{
+	struct uploads *uploads = new0(struct uploads);
+
+	uploads->core = core;
+	uploads->artifacts = artifacts;
+	list_init(&uploads->list);
+	return uploads;
+}
+
+struct uploads *uploads_free(struct uploads *uploads)
+{
+	if (!uploads)
+		return NULL;
+	assert(list_is_empty(&uploads->list));
+	tally_deinit(&uploads->by_uid);
+	free(uploads);
+	return NULL;
+}
