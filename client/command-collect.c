@@ -45,10 +45,10 @@ static int take_idle(void *data, const char *value, struct error *err)
 static const struct argument arguments[] = {
 	{ "dry-run", 'n', NULL, "say what would be removed, remove nothing", take_dry_run },
 	{ "max-bytes", 0, "SIZE",
-		"stop when the layers together are not larger than\n"
-		"this (500M, 20G); default: remove all that is unused",
+		"stop when all together is not larger than this\n"
+		"(500M, 20G); default: remove all that is unused",
 		take_max_bytes },
-	{ "idle", 0, "DURATION", "only layers that were not used for this long", take_idle },
+	{ "idle", 0, "DURATION", "only what was not used for this long", take_idle },
 	{ 0 },
 };
 
@@ -57,14 +57,25 @@ static void print(const Pyenvd__V1__CollectResponse *response, bool is_dry_run)
 	_cleanup_(table_deinit) struct table table = list_rows_layers();
 	_cleanup_free_ char *freed = format_bytes(response->freed_bytes);
 	_cleanup_free_ char *kept = format_bytes(response->kept_bytes);
+	_cleanup_(table_deinit) struct table artifacts = list_rows_artifacts();
+	_cleanup_free_ char *others = text_copy("");
 	size_t i;
 
+	if (response->n_artifacts) {
+		free(others);
+		others = text_format(" and %zu artifact%s", response->n_artifacts,
+			response->n_artifacts == 1 ? "" : "s");
+	}
 	for (i = 0; i < response->n_layers; i++)
 		list_rows_add_layer(&table, response->layers[i]);
 	if (response->n_layers)
 		table_print(&table, stdout);
-	printf("%s %zu layer%s, %s; %s stay\n", is_dry_run ? "would remove" : "removed",
-		response->n_layers, response->n_layers == 1 ? "" : "s", freed, kept);
+	for (i = 0; i < response->n_artifacts; i++)
+		list_rows_add_artifact(&artifacts, response->artifacts[i]);
+	if (response->n_artifacts)
+		table_print(&artifacts, stdout);
+	printf("%s %zu layer%s%s, %s; %s stay\n", is_dry_run ? "would remove" : "removed",
+		response->n_layers, response->n_layers == 1 ? "" : "s", others, freed, kept);
 }
 
 static int run(struct session *session, void *data)
@@ -91,7 +102,7 @@ static int run(struct session *session, void *data)
 const struct command command_collect = {
 	.name = "collect",
 	.words = "",
-	.summary = "Remove layers that nobody uses",
+	.summary = "Remove layers and uploads that nobody uses",
 	.about = "Least recently used first; what is leased stays. For administrators.",
 	.arguments = { arguments },
 	.data_size = sizeof(struct collect),

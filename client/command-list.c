@@ -1,5 +1,5 @@
 /*
- * The four lists are one: they differ in the call, and in how a row is shown. Pages
+ * The lists are one: they differ in the call, and in how a row is shown. Pages
  * are alike in their descriptors, too: the rows are field 1, the token is field 2.
  */
 #include <assert.h>
@@ -33,6 +33,11 @@ static void add_creation(struct table *table, const ProtobufCMessage *row)
 	list_rows_add_creation(table, container_of(row, Pyenvd__V1__Creation, base));
 }
 
+static void add_artifact(struct table *table, const ProtobufCMessage *row)
+{
+	list_rows_add_artifact(table, container_of(row, Pyenvd__V1__Artifact, base));
+}
+
 static const struct kind {
 	const char *name, *method;
 	struct table (*table)(void);
@@ -42,6 +47,7 @@ static const struct kind {
 	{ "layers", "ListLayers", list_rows_layers, add_layer },
 	{ "leases", "ListLeases", list_rows_leases, add_lease },
 	{ "creations", "ListCreations", list_rows_creations, add_creation },
+	{ "artifacts", "ListArtifacts", list_rows_artifacts, add_artifact },
 };
 
 /* What a list is gathered in: one of them. */
@@ -110,7 +116,8 @@ static int run(struct session *session, void *data)
 			output.kind = &kinds[i];
 	if (!output.kind) {
 		fail(&err, -EINVAL, NULL,
-			"'%s' is no list; there are environments, layers, leases, creations",
+			"'%s' is no list; there are environments, layers, leases, creations, "
+			"artifacts",
 			session->words[0]);
 		return session_fail_usage(session, &err);
 	}
@@ -129,7 +136,7 @@ static int run(struct session *session, void *data)
 
 const struct command command_list = {
 	.name = "list",
-	.words = "environments|layers|leases|creations",
+	.words = "environments|layers|leases|creations|artifacts",
 	.summary = "List what the daemon has",
 	.about = "Ordinary users see what is theirs, administrators everything.",
 	.min_words = 1,

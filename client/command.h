@@ -40,7 +40,8 @@ enum {
 };
 
 extern const struct command command_collect, command_create, command_help, command_list,
-	command_release, command_renew, command_run, command_show, command_status, command_token;
+	command_release, command_renew, command_run, command_show, command_status, command_token,
+	command_upload;
 
 /* --- pyenvctl.c --- */
 

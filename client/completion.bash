@@ -53,7 +53,7 @@ _pyenvctl()
 	case $verb,$cur in
 	*,-*) _pyenvctl_offer "$(_pyenvctl_options "$1" "$verb")" ;;
 	,* | help,*) _pyenvctl_offer "$("$1" help | sed -n 's/^  \([a-z]\{1,\}\)  .*/\1/p')" ;;
-	list,*) _pyenvctl_offer environments layers leases creations ;;
+	list,*) _pyenvctl_offer environments layers leases creations artifacts ;;
 	release,* | renew,* | token,*) _pyenvctl_offer "$(_pyenvctl_ids "$1" leases)" ;;
 	show,*) _pyenvctl_offer "$(for kind in leases layers environments; do
 		_pyenvctl_ids "$1" "$kind"

@@ -37,6 +37,8 @@ const char *describe_phase(Pyenvd__V1__Phase phase)
 		return "finishing";
 	case PYENVD__V1__PHASE__PHASE_INSTALL:
 		return "installing";
+	case PYENVD__V1__PHASE__PHASE_UPLOAD:
+		return "uploading";
 	default:
 		return "preparing";
 	}
@@ -248,6 +250,8 @@ static void describe_counters(const Pyenvd__V1__Counters *counters, FILE *file)
 	fact("workers since start", "%" PRIu64 " started, %" PRIu64 " died",
 		counters->workers_started, counters->workers_died);
 	fact("sources hashed", "%" PRIu64, counters->sources_hashed);
+	fact("uploads since start", "%" PRIu64 ", and %" PRIu64 " failed; %" PRIu64 " collected",
+		counters->uploads, counters->uploads_failed, counters->artifacts_collected);
 }
 
 void describe_status(const Pyenvd__V1__GetStatusResponse *status, FILE *file)
@@ -263,6 +267,8 @@ void describe_status(const Pyenvd__V1__GetStatusResponse *status, FILE *file)
 	fact("creations", "%" PRIu64, status->creations);
 	fact("workers", "%" PRIu32, status->workers_running);
 	fact_bytes(file, "layer size", status->layer_bytes);
+	fact("artifacts", "%" PRIu64, status->artifacts);
+	fact_bytes(file, "artifact size", status->artifact_bytes);
 	if (status->max_bytes)
 		fact_bytes(file, "limit", status->max_bytes);
 	else

@@ -104,3 +104,19 @@ void list_rows_add_creation(struct table *table, const Pyenvd__V1__Creation *cre
 		table, creation->worker_pid ? text_format("%" PRId32, creation->worker_pid) : NULL);
 	table_add(table, text_copy(creation->subject));
 }
+
+struct table list_rows_artifacts(void)
+{
+	static const char *const headers[] = { "SHA-256", "OWNER", ">SIZE", ">AGE", ">USED" };
+
+	return (struct table){ .columns = ARRAY_SIZE(headers), .headers = headers };
+}
+
+void list_rows_add_artifact(struct table *table, const Pyenvd__V1__Artifact *artifact)
+{
+	table_add(table, text_copy(artifact->sha256));
+	table_add(table, describe_user(artifact->uid));
+	table_add(table, format_bytes(artifact->size_bytes));
+	table_add(table, age(artifact->created_unix_ms));
+	table_add(table, age(artifact->last_used_unix_ms));
+}

@@ -15,3 +15,5 @@ void list_rows_add_lease(struct table *table, const Pyenvd__V1__Lease *lease);
 
 struct table list_rows_creations(void);
 void list_rows_add_creation(struct table *table, const Pyenvd__V1__Creation *creation);
+struct table list_rows_artifacts(void);
+void list_rows_add_artifact(struct table *table, const Pyenvd__V1__Artifact *artifact);

@@ -1,22 +1,163 @@
+/*
+ * A file that the daemon does not see (another mount namespace), or may not read, may be
+ * there for us: then it is uploaded, and the create repeated with its digest. The user is
+ * shown the name that they gave.
+ *
+ * With a request id, such a create may have been made before: then the daemon, which has it
+ * with digests, takes it for another one that is made with paths. So what was uploaded
+ * before is named by its digest, and the create repeated.
+ */
 #include "client/prepare.h"
 
 #include <stdio.h>
 #include "base/util.h"
 #include "client/progress.h"
+#include "client/upload.h"
+
+/* A path that was given up for a digest. */
+struct swap {
+	char *path, *source; /* owned; "sha256:…" */
+};
+
+struct preparation {
+	const struct session *session;
+	struct request *request;
+	struct progress progress;
+	bool is_watched, is_recalled;
+	struct swap *swaps; /* owned */
+	size_t swap_count;
+};
+
+/* What the user calls what the daemon calls @source. */
+static const char *name_of(const struct preparation *preparation, const char *source)
+{
+	size_t i;
+
+	for (i = 0; i < preparation->swap_count; i++)
+		if (text_equal(preparation->swaps[i].source, source))
+			return preparation->swaps[i].path;
+	return source;
+}
+
+static void on_progress(const Pyenvd__V1__Progress *event, void *data)
+{
+	struct preparation *preparation = data;
+	Pyenvd__V1__Progress named = *event;
+
+	named.source = (char *)name_of(preparation, event->source);
+	progress_update(&named, &preparation->progress);
+}
+
+static void use_digest(struct preparation *preparation, const char *path, const char *sha256)
+{
+	struct swap *swaps = new0_array(struct swap, preparation->swap_count + 1);
+
+	if (preparation->swap_count)
+		memcpy(swaps, preparation->swaps, preparation->swap_count * sizeof(*swaps));
+	swaps[preparation->swap_count++] = (struct swap){
+		.path = text_copy(path),
+		.source = text_format("sha256:%s", sha256),
+	};
+	free(preparation->swaps);
+	preparation->swaps = swaps;
+	request_use_digest(preparation->request, path, sha256);
+}
+
+static struct progress *progress_of(struct preparation *preparation)
+{
+	return preparation->is_watched ? &preparation->progress : NULL;
+}
+
+static void name_upload(struct pyenvd_error *error, const char *path)
+{
+	_cleanup_free_ char *words = text_copy(error->message);
+
+	if (!error->is_local)
+		snprintf(error->message, sizeof(error->message), "cannot upload '%s': %s", path,
+			words);
+}
+
+/* True: try again. Else @error says what the user is to hear. Each input is given up for a
+ * digest once, so this comes to an end. */
+static bool upload_instead(struct preparation *preparation, struct pyenvd_error *error)
+{
+	_cleanup_free_ char *path = text_copy(error->source);
+	struct uploaded uploaded;
+
+	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
+		!text_equal(error->reason, "SOURCE_UNREADABLE"))
+		return false;
+	if (!request_has_path(preparation->request, path) || !upload_is_possible(path))
+		return false;
+	if (upload_file(preparation->session, path, progress_of(preparation), &uploaded, error)) {
+		name_upload(error, path);
+		return false;
+	}
+	use_digest(preparation, path, uploaded.sha256);
+	return true;
+}
+
+/* The same, for a request that may be one with digests. */
+static bool recall_uploads(struct preparation *preparation, const struct pyenvd_error *error)
+{
+	struct pyenvd_error ignored;
+	struct uploaded uploaded;
+	const char *given;
+	size_t i;
+
+	if (!text_equal(error->reason, "REQUEST_ID_REUSED") || preparation->is_recalled)
+		return false;
+	preparation->is_recalled = true;
+	for (i = 0; (given = request_get_path(preparation->request, i)); i++) {
+		_cleanup_free_ char *path = text_copy(given);
+
+		if (*path && upload_is_possible(path) &&
+			upload_find(preparation->session, path, progress_of(preparation), &uploaded,
+				&ignored) == PYENVD_OK)
+			use_digest(preparation, path, uploaded.sha256);
+	}
+	return preparation->swap_count > 0;
+}
+
+static void name_sources(
+	const struct preparation *preparation, Pyenvd__V1__CreateEnvironmentResponse *response)
+{
+	size_t i;
+
+	for (i = 0; preparation->swap_count && i < response->n_layers; i++) {
+		Pyenvd__V1__PreparedLayer *layer = response->layers[i];
+		char *name = text_copy(name_of(preparation, layer->source));
+
+		if (layer->source != protobuf_c_empty_string)
+			free(layer->source);
+		layer->source = name;
+	}
+}
 
 int prepare_environment(const struct session *session, struct request *request,
 	Pyenvd__V1__CreateEnvironmentResponse **ret)
 {
-	struct progress progress;
-	struct pyenvd_watcher watcher = { .on_progress = progress_update, .data = &progress };
-	struct pyenvd_error error = { 0 };
-	bool is_watched;
+	struct preparation preparation = { .session = session, .request = request };
+	struct pyenvd_watcher watcher = { .on_progress = on_progress, .data = &preparation };
+	struct pyenvd_error error;
+	size_t i;
 
 	request_begin(request);
-	progress_init(&progress, stderr);
-	is_watched = progress.file && !session->is_quiet;
-	pyenvd_create_environment(
-		session->client, &request->message, is_watched ? &watcher : NULL, ret, &error);
-	progress_deinit(&progress);
+	progress_init(&preparation.progress, stderr);
+	preparation.is_watched = preparation.progress.file && !session->is_quiet;
+	do {
+		error = (struct pyenvd_error){ 0 };
+		pyenvd_create_environment(session->client, &request->message,
+			preparation.is_watched ? &watcher : NULL, ret, &error);
+	} while (error.code &&
+		(upload_instead(&preparation, &error) || recall_uploads(&preparation, &error)));
+	if (!error.code)
+		name_sources(&preparation, *ret);
+	progress_deinit(&preparation.progress);
+	for (i = 0; i < preparation.swap_count; i++) {
+		free(preparation.swaps[i].path);
+		free(preparation.swaps[i].source);
+	}
+	free(preparation.swaps);
 	return error.code ? session_fail(session, &error) : EXIT_DONE;
 }

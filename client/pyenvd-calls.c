@@ -146,7 +146,23 @@ DEFINE_CALL(
 	pyenvd_list_leases, "ListLeases", Pyenvd__V1__ListRequest, Pyenvd__V1__ListLeasesResponse);
 DEFINE_CALL(pyenvd_list_creations, "ListCreations", Pyenvd__V1__ListRequest,
 	Pyenvd__V1__ListCreationsResponse);
+DEFINE_CALL(pyenvd_list_artifacts, "ListArtifacts", Pyenvd__V1__ListRequest,
+	Pyenvd__V1__ListArtifactsResponse);
 DEFINE_CALL(pyenvd_collect, "Collect", Pyenvd__V1__CollectRequest, Pyenvd__V1__CollectResponse);
+
+enum pyenvd_code pyenvd_find_artifact(struct pyenvd *client, const char *sha256,
+	Pyenvd__V1__FindArtifactResponse **ret, struct pyenvd_error *error)
+{
+	Pyenvd__V1__FindArtifactRequest request = PYENVD__V1__FIND_ARTIFACT_REQUEST__INIT;
+	ProtobufCMessage *answer;
+	enum pyenvd_code code;
+
+	request.sha256 = (char *)sha256;
+	code = pyenvd_call(client, "FindArtifact", &request.base, &answer, error);
+	if (code == PYENVD_OK)
+		*ret = (Pyenvd__V1__FindArtifactResponse *)(void *)answer;
+	return code;
+}
 
 enum pyenvd_code pyenvd_get_status(
 	struct pyenvd *client, Pyenvd__V1__GetStatusResponse **ret, struct pyenvd_error *error)

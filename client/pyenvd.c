@@ -25,6 +25,9 @@
 
 #define SYSTEM_SOCKET "/run/pyenvd/pyenvd.sock"
 #define DEADLINE_GRACE_US 250000
+/* Of an upload: what is read at a time, and how much may wait for the daemon. */
+#define PIECE_SIZE (256 * 1024)
+#define MAX_WAITING (1 << 20)
 /* How long the daemon may take to take the reset of a call. */
 #define RESET_GRACE_US 100000
 
@@ -41,6 +44,8 @@ struct pyenvd {
 	struct grpc_call *call; /* NULL: it has ended */
 	const ProtobufCMessageDescriptor *answer;
 	const struct pyenvd_listener *listener; /* NULL: unary */
+	const struct pyenvd_reader *reader; /* of an upload, until all is read */
+	uint8_t *piece; /* owned; PIECE_SIZE */
 	ProtobufCMessage *response; /* owned; unary */
 	struct pyenvd_error error; /* its end */
 	bool is_decided; /* the error was found here: what the end says does not matter */
@@ -95,6 +100,7 @@ struct pyenvd *pyenvd_close(struct pyenvd *client)
 		return NULL;
 	grpc_free(client->grpc);
 	message_free(client->response);
+	free(client->piece);
 	cleanup_close(&client->cancel_fd);
 	cleanup_close(&client->fd);
 	free(client->path);
@@ -226,6 +232,7 @@ static void on_end(struct grpc_call *call, const struct grpc_result *result)
 {
 	struct pyenvd *client = call->data;
 	struct pyenvd_error *error = &client->error;
+	const char *const *pair;
 
 	client->call = NULL;
 	if (client->is_decided)
@@ -235,6 +242,9 @@ static void on_end(struct grpc_call *call, const struct grpc_result *result)
 	snprintf(error->reason, sizeof(error->reason), "%s", result->reason ? result->reason : "");
 	snprintf(error->message, sizeof(error->message), "%s",
 		text_is_empty(result->message) ? grpc_code_name(result->code) : result->message);
+	for (pair = result->metadata; pair && pair[0] && pair[1]; pair += 2)
+		if (text_equal(pair[0], "source") && strlen(pair[1]) < sizeof(error->source))
+			memcpy(error->source, pair[1], strlen(pair[1]) + 1);
 }
 
 static const struct grpc_call_callbacks callbacks = {
@@ -286,6 +296,42 @@ static void give_up_late(struct pyenvd *client)
 	give_up(client, PYENVD_DEADLINE_EXCEEDED, words);
 }
 
+/* Whether the upload that is running can take more of its content. */
+static bool wants_pieces(const struct pyenvd *client)
+{
+	return client->reader && client->call && !client->is_decided &&
+		grpc_call_get_queued(client->call) < MAX_WAITING;
+}
+
+static void send_pieces(struct pyenvd *client)
+{
+	Pyenvd__V1__UploadArtifactRequest request = PYENVD__V1__UPLOAD_ARTIFACT_REQUEST__INIT;
+	long n;
+
+	while (wants_pieces(client)) {
+		n = client->reader->read(client->piece, PIECE_SIZE, client->reader->data);
+		if (n < 0) {
+			give_up(client, PYENVD_CANCELLED, "cancelled");
+		} else if (n == 0) {
+			client->reader = NULL;
+			grpc_call_half_close(client->call);
+		} else {
+			request.part_case = PYENVD__V1__UPLOAD_ARTIFACT_REQUEST__PART_CHUNK;
+			request.chunk.data = client->piece;
+			request.chunk.len = (size_t)n;
+			grpc_call_send_message(client->call, &request.base);
+		}
+	}
+}
+
+/* Until when to wait: of an upload that can go on, not at all. */
+static uint64_t patience(const struct pyenvd *client, uint64_t deadline_us, uint64_t reset_us)
+{
+	if (reset_us)
+		return reset_us;
+	return wants_pieces(client) ? 0 : deadline_us;
+}
+
 static void drive(struct pyenvd *client)
 {
 	uint64_t deadline_us = UINT64_MAX, reset_us = 0;
@@ -294,13 +340,14 @@ static void drive(struct pyenvd *client)
 	if (client->timeout_ms)
 		deadline_us = clock_now_us() + client->timeout_ms * 1000 + DEADLINE_GRACE_US;
 	while (client->call) {
+		send_pieces(client);
 		has_more = push(client);
 		if (!client->call)
 			return;
 		/* Only a reset that the daemon does not take is still to come. */
 		if (client->is_decided && !reset_us)
 			reset_us = clock_now_us() + RESET_GRACE_US;
-		wait_for(client, has_more, reset_us ? reset_us : deadline_us);
+		wait_for(client, has_more, patience(client, deadline_us, reset_us));
 		if (!client->grpc)
 			return;
 		if (reset_us && clock_now_us() >= reset_us)
@@ -331,7 +378,8 @@ static enum pyenvd_code begin(struct pyenvd *client, const ProtobufCMethodDescri
 		return report(&client->error, PYENVD_UNAVAILABLE,
 			"the daemon takes no more calls on this connection");
 	grpc_call_send_message(client->call, request);
-	grpc_call_half_close(client->call);
+	if (!client->reader)
+		grpc_call_half_close(client->call);
 	return PYENVD_OK;
 }
 
@@ -379,6 +427,29 @@ enum pyenvd_code pyenvd_call(struct pyenvd *client, const char *method,
 	if (!client->error.code)
 		*ret = STEAL(client->response);
 	return client->error.code;
+}
+
+enum pyenvd_code pyenvd_upload_artifact(struct pyenvd *client, const char *sha256, uint64_t size,
+	const struct pyenvd_reader *reader, Pyenvd__V1__UploadArtifactResponse **ret,
+	struct pyenvd_error *error)
+{
+	Pyenvd__V1__UploadArtifactRequest request = PYENVD__V1__UPLOAD_ARTIFACT_REQUEST__INIT;
+	Pyenvd__V1__ArtifactHeader header = PYENVD__V1__ARTIFACT_HEADER__INIT;
+	ProtobufCMessage *answer;
+	enum pyenvd_code code;
+
+	header.sha256 = (char *)sha256;
+	header.size_bytes = size;
+	request.part_case = PYENVD__V1__UPLOAD_ARTIFACT_REQUEST__PART_HEADER;
+	request.header = &header;
+	if (!client->piece)
+		client->piece = alloc0(1, PIECE_SIZE);
+	client->reader = reader;
+	code = pyenvd_call(client, "UploadArtifact", &request.base, &answer, error);
+	client->reader = NULL;
+	if (code == PYENVD_OK)
+		*ret = (Pyenvd__V1__UploadArtifactResponse *)(void *)answer;
+	return code;
 }
 
 enum pyenvd_code pyenvd_call_stream(struct pyenvd *client, const char *method,

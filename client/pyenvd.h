@@ -67,6 +67,8 @@ struct pyenvd_error {
 	bool is_local;
 	char reason[40]; /* for programs: a name of enum Reason; may be empty */
 	char message[1200]; /* for people */
+	/* Of a create: the input that is to blame, its path as it was given; may be empty. */
+	char source[4096];
 };
 
 struct pyenvd; /* one connection */
@@ -118,6 +120,20 @@ enum pyenvd_code pyenvd_call_stream(struct pyenvd *client, const char *method,
 	const ProtobufCMessage *request, const struct pyenvd_listener *listener,
 	struct pyenvd_error *error);
 
+/* Where the content of an upload comes from. */
+struct pyenvd_reader {
+	/* Up to @size bytes; 0: that was all; -1: cancel the call. Must not use the client
+	 * except for pyenvd_cancel(). */
+	long (*read)(void *buffer, unsigned long size, void *data);
+	void *data;
+};
+
+/* UploadArtifact: @size bytes with this SHA-256 (64 hex digits). When the daemon has them,
+ * not all of them are read: pyenvd_find_artifact() first spares reading any. */
+enum pyenvd_code pyenvd_upload_artifact(struct pyenvd *client, const char *sha256, uint64_t size,
+	const struct pyenvd_reader *reader, Pyenvd__V1__UploadArtifactResponse **ret,
+	struct pyenvd_error *error);
+
 /* --- the calls with their types --- */
 
 /* Who wants to know how far a create is. */
@@ -149,6 +165,10 @@ enum pyenvd_code pyenvd_renew_lease(struct pyenvd *client, const char *lease_id,
 enum pyenvd_code pyenvd_hold_lease(struct pyenvd *client, const char *lease_id,
 	const struct pyenvd_listener *listener, struct pyenvd_error *error);
 
+/* PYENVD_NOT_FOUND, ARTIFACT_NOT_FOUND: it is to be uploaded. */
+enum pyenvd_code pyenvd_find_artifact(struct pyenvd *client, const char *sha256,
+	Pyenvd__V1__FindArtifactResponse **ret, struct pyenvd_error *error);
+
 enum pyenvd_code pyenvd_get_status(
 	struct pyenvd *client, Pyenvd__V1__GetStatusResponse **ret, struct pyenvd_error *error);
 
@@ -161,6 +181,9 @@ enum pyenvd_code pyenvd_list_leases(struct pyenvd *client, const Pyenvd__V1__Lis
 	Pyenvd__V1__ListLeasesResponse **ret, struct pyenvd_error *error);
 enum pyenvd_code pyenvd_list_creations(struct pyenvd *client,
 	const Pyenvd__V1__ListRequest *request, Pyenvd__V1__ListCreationsResponse **ret,
+	struct pyenvd_error *error);
+enum pyenvd_code pyenvd_list_artifacts(struct pyenvd *client,
+	const Pyenvd__V1__ListRequest *request, Pyenvd__V1__ListArtifactsResponse **ret,
 	struct pyenvd_error *error);
 
 enum pyenvd_code pyenvd_show(struct pyenvd *client, const char *id, Pyenvd__V1__ShowResponse **ret,

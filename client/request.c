@@ -45,11 +45,13 @@ void request_deinit(struct request *request)
 	for (i = 0; i < message->n_archives; i++) {
 		free_text(message->archives[i]->path);
 		free_text(message->archives[i]->target_dir);
+		free_text(message->archives[i]->sha256);
 		free(message->archives[i]);
 	}
 	for (i = 0; i < message->n_python_files; i++) {
 		free_text(message->python_files[i]->path);
 		free_text(message->python_files[i]->name);
+		free_text(message->python_files[i]->sha256);
 		free(message->python_files[i]);
 	}
 	for (i = 0; i < message->n_variables; i++) {
@@ -202,6 +204,61 @@ static int take_requirements(void *data, const char *value, struct error *err)
 		set_text(&request->requirements.package_directory, packages);
 	request->message.requirements = &request->requirements;
 	return 0;
+}
+
+/* The daemon leaves out slashes at the end of a Python file. */
+static bool is_at(const char *given, const char *path)
+{
+	size_t size = strlen(path);
+
+	return *path && strncmp(given, path, size) == 0 &&
+		strspn(given + size, "/") == strlen(given + size);
+}
+
+const char *request_get_path(const struct request *request, size_t i)
+{
+	const Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+
+	if (i < message->n_archives)
+		return message->archives[i]->path;
+	i -= message->n_archives;
+	return i < message->n_python_files ? message->python_files[i]->path : NULL;
+}
+
+bool request_has_path(const struct request *request, const char *path)
+{
+	const char *given;
+	size_t i;
+
+	for (i = 0; (given = request_get_path(request, i)); i++)
+		if (is_at(given, path))
+			return true;
+	return false;
+}
+
+void request_use_digest(struct request *request, const char *path, const char *sha256)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
+	size_t i;
+
+	for (i = 0; i < message->n_archives; i++) {
+		Pyenvd__V1__Archive *archive = message->archives[i];
+
+		if (!is_at(archive->path, path))
+			continue;
+		set_text(&archive->path, text_copy(""));
+		set_text(&archive->sha256, text_copy(sha256));
+	}
+	for (i = 0; i < message->n_python_files; i++) {
+		Pyenvd__V1__PythonFile *file = message->python_files[i];
+
+		if (!is_at(file->path, path))
+			continue;
+		if (!*file->name)
+			set_text(&file->name, base_name(path));
+		set_text(&file->path, text_copy(""));
+		set_text(&file->sha256, text_copy(sha256));
+	}
 }
 
 static int take_python(void *data, const char *value, struct error *err)

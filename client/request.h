@@ -24,6 +24,12 @@ void request_deinit(struct request *request);
 
 /* PATH and PYTHONPATH, if set, as what the environment's are put in front of. */
 void request_set_base(struct request *request, const char *path, const char *python_path);
+/* Paths of all archives and Python files, "" where there is a digest; then NULL. */
+const char *request_get_path(const struct request *request, size_t i);
+/* Whether an archive or Python file is at this path. */
+bool request_has_path(const struct request *request, const char *path);
+/* Those are named by this digest instead. */
+void request_use_digest(struct request *request, const char *path, const char *sha256);
 /* The lease is held by that process (0: this one), or for so long. */
 void request_hold_by_process(struct request *request, int32_t pid);
 void request_hold_for(struct request *request, uint32_t seconds);

@@ -139,3 +139,27 @@ Test(request, an_unused_one_is_nothing_to_free)
 	request_deinit(&request);
 	cr_expect_not(request.is_begun);
 }
+
+Test(request, a_path_gives_way_to_a_digest_wherever_it_is)
+{
+	Pyenvd__V1__CreateEnvironmentRequest *message = &request.message;
+
+	take("archive", "/a.zip#one");
+	take("archive", "/b.zip#two");
+	take("python-file", "/a.zip");
+	take("python-file", "/a.zip//#named");
+	cr_expect(request_has_path(&request, "/a.zip"));
+	cr_expect_not(request_has_path(&request, "/a.zi"));
+	cr_expect_not(request_has_path(&request, "/a.zip/x"));
+	cr_expect_not(request_has_path(&request, ""));
+	request_use_digest(&request, "/a.zip", "d1gest");
+	cr_expect_not(request_has_path(&request, "/a.zip"));
+	cr_expect_str_eq(message->archives[0]->path, "");
+	cr_expect_str_eq(message->archives[0]->sha256, "d1gest");
+	cr_expect_str_eq(message->archives[0]->target_dir, "one");
+	cr_expect_str_eq(message->archives[1]->path, "/b.zip");
+	cr_expect_str_eq(message->archives[1]->sha256, "");
+	cr_expect_str_eq(message->python_files[0]->name, "a.zip");
+	cr_expect_str_eq(message->python_files[1]->name, "named");
+	cr_expect_str_eq(message->python_files[1]->sha256, "d1gest");
+}
