@@ -143,6 +143,56 @@ static void check_hold(void)
 	CHECK(error.is_local);
 }
 
+struct content {
+	unsigned long size, done, fails_at; /* 0: never */
+};
+
+static long read_content(void *buffer, unsigned long size, void *data)
+{
+	struct content *content = data;
+
+	if (content->fails_at && content->done >= content->fails_at)
+		return -1;
+	if (size > content->size - content->done)
+		size = content->size - content->done;
+	memset(buffer, 'x', size);
+	content->done += size;
+	return (long)size;
+}
+
+/* Much more than waits anywhere for somebody who does not read it. */
+#define LARGE (64UL << 20)
+
+static void check_upload(void)
+{
+	Pyenvd__V1__UploadArtifactResponse *uploaded;
+	Pyenvd__V1__FindArtifactResponse *found;
+	struct content content = { .size = LARGE };
+	struct pyenvd_reader reader = { .read = read_content, .data = &content };
+
+	CHECK(pyenvd_upload_artifact(client, "new", LARGE, &reader, &uploaded, &error) ==
+		PYENVD_OK);
+	CHECK(content.done == LARGE && uploaded->artifact->size_bytes == LARGE);
+	pyenvd_message_free(uploaded);
+	content = (struct content){ .size = LARGE };
+	CHECK(pyenvd_upload_artifact(client, "there", LARGE, &reader, &uploaded, &error) ==
+		PYENVD_OK);
+	CHECK(content.done < LARGE && uploaded->was_there);
+	pyenvd_message_free(uploaded);
+	content = (struct content){ .size = LARGE };
+	CHECK(pyenvd_upload_artifact(client, "refused", LARGE, &reader, &uploaded, &error) ==
+		PYENVD_RESOURCE_EXHAUSTED);
+	CHECK(content.done < LARGE && strcmp(error.reason, "LIMIT_EXCEEDED") == 0);
+	content = (struct content){ .size = LARGE, .fails_at = 1 << 20 };
+	CHECK(pyenvd_upload_artifact(client, "new", LARGE, &reader, &uploaded, &error) ==
+		PYENVD_CANCELLED);
+	CHECK(pyenvd_find_artifact(client, "there", &found, &error) == PYENVD_OK);
+	CHECK(found->artifact->size_bytes == 7);
+	pyenvd_message_free(found);
+	CHECK(pyenvd_find_artifact(client, "new", &found, &error) == PYENVD_NOT_FOUND);
+	CHECK(strcmp(error.reason, "ARTIFACT_NOT_FOUND") == 0);
+}
+
 static void *cancel_soon(void *data)
 {
 	usleep(100000);
@@ -227,6 +277,7 @@ int main(int argc, char **argv)
 	check_errors();
 	check_create();
 	check_hold();
+	check_upload();
 	check_cancel();
 	check_deadline();
 	check_large();

@@ -49,8 +49,8 @@ class Stalled:
         for i in range(0, sent, 65536):
             yield pb.UploadArtifactRequest(chunk=content[i:min(i + 65536, sent)])
         self.go_on.wait(PATIENCE)
-        if sent < len(content):
-            yield pb.UploadArtifactRequest(chunk=content[sent:])
+        for i in range(sent, len(content), 65536):
+            yield pb.UploadArtifactRequest(chunk=content[i:i + 65536])
 
     def end(self):
         self.go_on.set()
@@ -142,6 +142,8 @@ def test_nothing_and_much_can_be_uploaded(host, client):
         assert client.upload(content, chunk=chunk).artifact.size_bytes == len(content)
         file = host.state / 'artifacts' / f'{digest_of(content)}-{os.geteuid()}'
         assert file.read_bytes() == content
+        # The answer comes while the client is still sending.
+        assert client.upload(content, chunk=chunk).was_there
         client.collect()
         wait_for(lambda: not file.exists(), 'the artifact to be removed')
 
@@ -153,6 +155,21 @@ def test_two_uploads_of_the_same_content_both_go_well(host, client):
     assert two.end().artifact.sha256 == one.end().artifact.sha256 == digest_of(content)
     assert len(client.artifacts()) == 1
     host.expect_tidy(client)
+
+
+def test_a_disk_that_is_slow_makes_the_client_wait(host, client):
+    content = large(64 << 20)
+    upload = Stalled(client, content, 0)
+    worker = wait_for(lambda: [row.worker_pid for row in creations(client) if row.worker_pid],
+                      'the upload to begin')[0]
+    os.kill(worker, signal.SIGSTOP)
+    upload.go_on.set()
+    other = host.connect()
+    wait_for(lambda: came(other)[0] > 1 << 20, 'the first bytes')
+    for _ in range(300):
+        assert came(other)[0] < 4 << 20  # the pipe's, the window's, and a message's
+    os.kill(worker, signal.SIGCONT)
+    assert upload.end().artifact.size_bytes == len(content)
 
 
 def test_uploads_are_listed_while_they_last(host, client):

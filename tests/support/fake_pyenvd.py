@@ -146,6 +146,23 @@ class Environments(services.EnvironmentsServicer):
         self.calls.begin("RenewLease", request, context)
         return pb.RenewLeaseResponse(expires_unix_ms=NOW + request.seconds * 1000)
 
+    def UploadArtifact(self, requests, context):
+        header = next(requests).header
+        size = 0
+        if header.sha256 == "refused":
+            refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", "too large")
+        if header.sha256 != "there":
+            size = sum(len(request.chunk) for request in requests)
+        return pb.UploadArtifactResponse(
+            artifact=pb.Artifact(sha256=header.sha256, size_bytes=size),
+            was_there=header.sha256 == "there",
+        )
+
+    def FindArtifact(self, request, context):
+        if request.sha256 != "there":
+            refuse(context, grpc.StatusCode.NOT_FOUND, "ARTIFACT_NOT_FOUND", "not there")
+        return pb.FindArtifactResponse(artifact=pb.Artifact(sha256="there", size_bytes=7))
+
     def HoldLease(self, request, context):
         self.calls.begin("HoldLease", request, context)
         yield pb.HoldLeaseEvent(lease_id=request.lease_id)
