@@ -1,12 +1,17 @@
 #include "base/fs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int fs_openat2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
@@ -132,6 +137,40 @@ int fs_copy(int from, int to, uint64_t size)
 	for (n = 1; size && n > 0; size -= n > 0 ? (uint64_t)n : 0)
 		n = copy_some(from, to, buffer, size < chunk ? (size_t)size : chunk);
 	return n < 0 ? (int)n : size ? -ENODATA : 0;
+}
+
+static int compare_uids(const void *a, const void *b)
+{
+	uid_t x = *(const uid_t *)a, y = *(const uid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int fs_allow_users(int fd, uid_t *uids, size_t count, unsigned rights)
+{
+	const uint16_t perm = (uint16_t)rights;
+	const uint32_t nobody = (uint32_t)ACL_UNDEFINED_ID;
+	struct {
+		struct posix_acl_xattr_header header;
+		struct posix_acl_xattr_entry entries[FS_MAX_USERS + 4];
+	} acl = { .header = { .a_version = POSIX_ACL_XATTR_VERSION } };
+	size_t n = 0, i;
+
+	assert(count <= FS_MAX_USERS);
+	/* The kernel wants them in order, and each once. */
+	qsort(uids, count, sizeof(*uids), compare_uids);
+	acl.entries[n++] = (struct posix_acl_xattr_entry){ ACL_USER_OBJ, perm, nobody };
+	for (i = 0; i < count; i++)
+		if (i == 0 || uids[i] != uids[i - 1])
+			acl.entries[n++] = (struct posix_acl_xattr_entry){ ACL_USER, perm,
+				uids[i] };
+	acl.entries[n++] = (struct posix_acl_xattr_entry){ ACL_GROUP_OBJ, 0, nobody };
+	acl.entries[n++] = (struct posix_acl_xattr_entry){ ACL_MASK, perm, nobody };
+	acl.entries[n++] = (struct posix_acl_xattr_entry){ ACL_OTHER, 0, nobody };
+	return fsetxattr(fd, "system.posix_acl_access", &acl,
+		       sizeof(acl.header) + n * sizeof(acl.entries[0]), 0)
+		? -errno
+		: 0;
 }
 
 bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)

@@ -30,6 +30,13 @@ int fs_clone(int from, int to);
 /* @size bytes, from where both stand. -ENODATA when there are less. */
 int fs_copy(int from, int to, uint64_t size);
 
+#define FS_MAX_USERS 33
+
+/* Its owner and these users (at most FS_MAX_USERS; sorts them) get these rights (octal, as
+ * in a mode: 04 read, 05 read and search), and nobody else any. -EOPNOTSUPP: the file
+ * system has no access control lists. */
+int fs_allow_users(int fd, uid_t *uids, size_t count, unsigned rights);
+
 /* Which file it is, as one comparable value. */
 struct fs_identity {
 	uint64_t dev, ino, size;

@@ -3,15 +3,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
+#include "base/fs.h"
 
-#define MAX_ENTRIES (LAYER_MAX_OTHERS + 5)
+_Static_assert(LAYER_MAX_OTHERS + 1 <= FS_MAX_USERS, "all of them can be let in");
 
 int layer_lock(int directory_fd, const char *directory, int *ret, struct error *err)
 {
@@ -19,46 +16,6 @@ int layer_lock(int directory_fd, const char *directory, int *ret, struct error *
 	if (*ret < 0 || flock(*ret, LOCK_EX))
 		return fail_errno(err, -errno, NULL, "cannot lock '%s'", directory);
 	return 0;
-}
-
-struct acl {
-	struct posix_acl_xattr_header header;
-	struct posix_acl_xattr_entry entries[MAX_ENTRIES];
-};
-
-static size_t add(struct acl *acl, size_t n, uint16_t tag, uint16_t rights, uint32_t id)
-{
-	acl->entries[n] = (struct posix_acl_xattr_entry){ tag, rights, id };
-	return n + 1;
-}
-
-static int compare_uids(const void *a, const void *b)
-{
-	uid_t x = *(const uid_t *)a, y = *(const uid_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* Owner and these users: read and search; nobody else anything. The kernel wants them in
- * order, and each once. */
-static int allow_users(int fd, uid_t *uids, size_t count)
-{
-	const uint16_t enter = ACL_READ | ACL_EXECUTE;
-	struct acl acl = { .header = { .a_version = POSIX_ACL_XATTR_VERSION } };
-	size_t n, i;
-
-	qsort(uids, count, sizeof(*uids), compare_uids);
-	n = add(&acl, 0, ACL_USER_OBJ, enter, (uint32_t)ACL_UNDEFINED_ID);
-	for (i = 0; i < count; i++)
-		if (i == 0 || uids[i] != uids[i - 1])
-			n = add(&acl, n, ACL_USER, enter, uids[i]);
-	n = add(&acl, n, ACL_GROUP_OBJ, 0, (uint32_t)ACL_UNDEFINED_ID);
-	n = add(&acl, n, ACL_MASK, enter, (uint32_t)ACL_UNDEFINED_ID);
-	n = add(&acl, n, ACL_OTHER, 0, (uint32_t)ACL_UNDEFINED_ID);
-	return fsetxattr(fd, "system.posix_acl_access", &acl,
-		       sizeof(acl.header) + n * sizeof(acl.entries[0]), 0)
-		? -errno
-		: 0;
 }
 
 static int allow(const struct layer_access *access)
@@ -72,7 +29,7 @@ static int allow(const struct layer_access *access)
 	for (i = 0; i < access->other_count; i++)
 		if (access->others[i] != geteuid())
 			uids[count++] = access->others[i];
-	return count ? allow_users(access->directory_fd, uids, count) : 0;
+	return count ? fs_allow_users(access->directory_fd, uids, count, 05) : 0;
 }
 
 int layer_set_access(const struct layer_access *access, struct error *err)
