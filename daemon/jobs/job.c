@@ -22,3 +22,37 @@ const char *job_opened_path(const struct job *job)
 		return NULL;
 	}
 }
+
+size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
+{
+	switch (job->kind) {
+	case JOB_DIGEST:
+		fds[0] = job->digest.copy_fd;
+		return job->digest.copy ? 1 : 0;
+	case JOB_EXTRACT:
+		fds[0] = job->extract.directory_fd;
+		fds[1] = job->extract.source_fd;
+		return job->extract.has_source ? 2 : 1;
+	case JOB_INSTALL:
+		fds[0] = job->install.directory_fd;
+		fds[1] = job->install.log_fd;
+		fds[2] = job->install.interpreter_layer_fd;
+		return fds[2] < 0 ? 2 : 3;
+	case JOB_COPY:
+		fds[0] = job->copy.from_fd;
+		fds[1] = job->copy.to_fd;
+		return 2;
+	case JOB_RECEIVE:
+		fds[0] = job->receive.from_fd;
+		fds[1] = job->receive.to_fd;
+		return 2;
+	case JOB_REMOVE:
+		fds[0] = job->remove.parent_fd;
+		return 1;
+	case JOB_SYNC:
+		fds[0] = job->sync_fd;
+		return 1;
+	default:
+		return 0;
+	}
+}

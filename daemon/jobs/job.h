@@ -68,6 +68,10 @@ struct job_digest {
 	const char *path;
 	struct fs_identity expected; /* ino 0: any */
 	bool may_be_directory;
+	/* A file is copied first, and the copy digested. */
+	bool copy;
+	int copy_fd; /* borrowed; the empty file to copy to */
+	uint64_t reserve_bytes;
 };
 
 struct job_extract {
@@ -215,3 +219,8 @@ struct job {
 bool job_runs_programs(const struct job *job);
 /* What it opens first, as a client, which may never end; NULL: nothing. */
 const char *job_opened_path(const struct job *job);
+
+#define JOB_MAX_FDS 3
+
+/* The descriptors that go with it (borrowed); returns how many. */
+size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS]);

@@ -248,12 +248,12 @@ static int send_job(struct worker *worker, struct error *err)
 {
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(WIRE_MAX_FDS * sizeof(int))];
+		char space[CMSG_SPACE(JOB_MAX_FDS * sizeof(int))];
 	} control = { 0 };
 	_cleanup_buffer_ struct buffer packet = { 0 };
 	struct iovec part;
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int fds[WIRE_MAX_FDS], size;
+	int fds[JOB_MAX_FDS], size;
 	size_t fd_count;
 
 	wire_encode_job(worker->job, &packet, fds, &fd_count);

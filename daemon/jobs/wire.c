@@ -174,6 +174,8 @@ static void encode_digest(Pyenvd__Worker__Job *message, const struct job *job, s
 
 	digest.source = from_source(job->digest.path, &job->digest.expected, &source);
 	digest.may_be_directory = job->digest.may_be_directory;
+	digest.copy = job->digest.copy;
+	digest.reserve_bytes = job->digest.reserve_bytes;
 	message->job_case = PYENVD__WORKER__JOB__JOB_DIGEST;
 	message->digest = &digest;
 	pack(message, ret);
@@ -264,39 +266,8 @@ static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, st
 	pack(message, ret);
 }
 
-static size_t list_fds(const struct job *job, int fds[WIRE_MAX_FDS])
-{
-	switch (job->kind) {
-	case JOB_EXTRACT:
-		fds[0] = job->extract.directory_fd;
-		fds[1] = job->extract.source_fd;
-		return job->extract.has_source ? 2 : 1;
-	case JOB_INSTALL:
-		fds[0] = job->install.directory_fd;
-		fds[1] = job->install.log_fd;
-		fds[2] = job->install.interpreter_layer_fd;
-		return fds[2] < 0 ? 2 : 3;
-	case JOB_COPY:
-		fds[0] = job->copy.from_fd;
-		fds[1] = job->copy.to_fd;
-		return 2;
-	case JOB_RECEIVE:
-		fds[0] = job->receive.from_fd;
-		fds[1] = job->receive.to_fd;
-		return 2;
-	case JOB_REMOVE:
-		fds[0] = job->remove.parent_fd;
-		return 1;
-	case JOB_SYNC:
-		fds[0] = job->sync_fd;
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 void wire_encode_job(
-	const struct job *job, struct buffer *ret, int fds[WIRE_MAX_FDS], size_t *fd_count)
+	const struct job *job, struct buffer *ret, int fds[JOB_MAX_FDS], size_t *fd_count)
 {
 	static void (*const encode[])(
 		Pyenvd__Worker__Job *, const struct job *, struct buffer *) = {
@@ -319,7 +290,7 @@ void wire_encode_job(
 	if (job->peer)
 		message.peer = from_identity(job->peer, &identity);
 	encode[job->kind](&message, job, ret);
-	*fd_count = list_fds(job, fds);
+	*fd_count = job_list_fds(job, fds);
 }
 
 void wire_kept_deinit(struct wire_kept *kept)

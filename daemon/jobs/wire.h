@@ -6,11 +6,9 @@
 #include "base/buffer.h"
 #include "daemon/jobs/job.h"
 
-#define WIRE_MAX_FDS 3
-
 /* The packet for @job and the descriptors to send with it (borrowed). */
 void wire_encode_job(
-	const struct job *job, struct buffer *ret, int fds[WIRE_MAX_FDS], size_t *fd_count);
+	const struct job *job, struct buffer *ret, int fds[JOB_MAX_FDS], size_t *fd_count);
 
 enum wire_event {
 	WIRE_OPENED = 1,

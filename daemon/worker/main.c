@@ -134,11 +134,14 @@ static int digest_source(
 		.writes_fd = -1,
 		.mapped = source->identity.size,
 	};
+	const Pyenvd__Worker__Digest *job = work->job->digest;
 	int r;
 
 	r = confine(&confinement, err);
 	if (r == 0 && source->is_directory)
 		return digest_directory(source, &work->peer, work->report, digest, err);
+	if (r == 0 && job->copy)
+		r = source_copy_to(source, work->fds[0], job->reserve_bytes, err);
 	if (r == 0 && source->identity.size)
 		r = source_map(source, err);
 	return r ? r : digest_file(source, work->report, digest, err);
@@ -389,6 +392,9 @@ static int check_job(const struct work *work, const struct kind *kind, struct er
 	if (job->job_case == PYENVD__WORKER__JOB__JOB_EXTRACT && job->extract->source_is_open &&
 		work->fds[1] < 0)
 		return fail(err, -EBADMSG, NULL, "a job without its source");
+	if (job->job_case == PYENVD__WORKER__JOB__JOB_DIGEST && job->digest->copy &&
+		(work->fds[0] < 0 || job->digest->may_be_directory))
+		return fail(err, -EBADMSG, NULL, "a job without the file to copy to");
 	for (i = 0; i < kind->fd_count; i++)
 		if (work->fds[i] < 0)
 			return fail(err, -EBADMSG, NULL, "a job without its descriptors");

@@ -188,20 +188,29 @@ int source_fill(const struct source *source, int to, uint64_t reserve, struct er
 	return source_check(source, err);
 }
 
+int source_copy_to(struct source *source, int to, uint64_t reserve, struct error *err)
+{
+	int r = source_fill(source, to, reserve, err);
+
+	if (r)
+		return r;
+	close(source->fd);
+	source->fd = to;
+	source->is_private = true;
+	return 0;
+}
+
 int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err)
 {
-	_cleanup_close_ int to = openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int to = openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	int r;
 
 	if (to < 0)
 		return fail_copy(source, -errno, err);
-	r = source_fill(source, to, reserve, err);
+	r = source_copy_to(source, to, reserve, err);
 	if (r)
-		return r;
-	close(source->fd);
-	source->fd = steal_fd(&to);
-	source->is_private = true;
-	return 0;
+		close(to);
+	return r;
 }
 
 void source_close(struct source *source)

@@ -33,8 +33,10 @@ int source_adopt(struct source *source, int fd, const char *path, struct error *
 int source_check(const struct source *source, struct error *err);
 /* Of a file that is not empty. A file that shrinks meanwhile raises SIGBUS. */
 int source_map(struct source *source, struct error *err);
-/* Reads it once into an unlinked file in @directory_fd, and goes on with that; unless
- * its file system would have less than @reserve bytes left. */
+/* Reads it once into @to, which is empty, and goes on with that, as its own; unless the file
+ * system would have less than @reserve bytes left. */
+int source_copy_to(struct source *source, int to, uint64_t reserve, struct error *err);
+/* The same with an unlinked file in @directory_fd. */
 int source_copy(struct source *source, int directory_fd, uint64_t reserve, struct error *err);
 /* Its content into the empty file @to, as it was when it was opened: shared where the file
  * system can, and unless that would have less than @reserve bytes left. Any thread. */

@@ -30,7 +30,7 @@ Test(wire, an_extraction_goes_out_with_all_it_says)
 	};
 	_cleanup_buffer_ struct buffer packet = { 0 };
 	Pyenvd__Worker__Job *message;
-	int fds[WIRE_MAX_FDS];
+	int fds[JOB_MAX_FDS];
 	size_t count;
 
 	wire_encode_job(&job, &packet, fds, &count);
@@ -65,7 +65,7 @@ Test(wire, an_open_source_and_an_upload_bring_their_descriptors)
 	struct job receive = { .kind = JOB_RECEIVE, .receive = { 7, 8, 9, 10 } };
 	_cleanup_buffer_ struct buffer one = { 0 }, two = { 0 };
 	Pyenvd__Worker__Job *message;
-	int fds[WIRE_MAX_FDS];
+	int fds[JOB_MAX_FDS];
 	size_t count;
 
 	wire_encode_job(&extract, &one, fds, &count);
@@ -86,6 +86,31 @@ Test(wire, an_open_source_and_an_upload_bring_their_descriptors)
 	cr_expect_eq(message->receive->size, 9);
 	cr_expect_eq(message->receive->reserve_bytes, 10);
 	pyenvd__worker__job__free_unpacked(message, NULL);
+}
+
+Test(wire, a_digest_takes_along_where_it_copies_to)
+{
+	struct job digest = {
+		.kind = JOB_DIGEST,
+		.digest = { .path = "/a", .copy = true, .copy_fd = 5, .reserve_bytes = 9 },
+	};
+	_cleanup_buffer_ struct buffer one = { 0 }, two = { 0 };
+	Pyenvd__Worker__Job *message;
+	int fds[JOB_MAX_FDS];
+	size_t count;
+
+	wire_encode_job(&digest, &one, fds, &count);
+	cr_assert_eq(count, 1);
+	cr_expect_eq(fds[0], 5);
+	message = pyenvd__worker__job__unpack(NULL, one.size, one.data);
+	cr_assert_not_null(message);
+	cr_expect(message->digest->copy);
+	cr_expect_eq(message->digest->reserve_bytes, 9);
+	pyenvd__worker__job__free_unpacked(message, NULL);
+
+	digest.digest.copy = false;
+	wire_encode_job(&digest, &two, fds, &count);
+	cr_expect_eq(count, 0);
 }
 
 static struct job_result result;

@@ -163,6 +163,50 @@ Test(worker_program, a_digest_comes_after_the_source_was_opened)
 	cr_expect_eq(wait_for_end(), 0);
 }
 
+static void ask_copy(Pyenvd__Worker__Digest *digest, Pyenvd__Worker__Source *source, char *path)
+{
+	trees_write(scratch, "abc", "abc", 3, 0644);
+	pyenvd__worker__digest__init(digest);
+	pyenvd__worker__source__init(source);
+	source->path = path;
+	digest->source = source;
+	digest->copy = true;
+	job.job_case = PYENVD__WORKER__JOB__JOB_DIGEST;
+	job.digest = digest;
+}
+
+Test(worker_program, a_copy_is_digested_in_place_of_its_source)
+{
+	static const uint8_t abc[] = { 0xba, 0x78, 0x16, 0xbf };
+	_cleanup_free_ char *path = text_format("%s/abc", scratch);
+	_cleanup_close_ int to = openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
+	Pyenvd__Worker__Digest digest;
+	Pyenvd__Worker__Source source;
+	char text[8] = "";
+	Event *event;
+
+	ask_copy(&digest, &source, path);
+	send_job(&to, 1);
+	free_event(expect_event(PYENVD__WORKER__EVENT__EVENT_OPENED));
+	event = expect_event(PYENVD__WORKER__EVENT__EVENT_DIGESTED);
+	cr_expect_arr_eq(event->digested->sha256.data, abc, 4);
+	free_event(event);
+	cr_expect_eq(wait_for_end(), 0);
+	cr_expect_eq(pread(to, text, sizeof(text), 0), 3);
+	cr_expect_str_eq(text, "abc");
+}
+
+Test(worker_program, a_copy_needs_a_place)
+{
+	_cleanup_free_ char *path = text_format("%s/abc", scratch);
+	Pyenvd__Worker__Digest digest;
+	Pyenvd__Worker__Source source;
+
+	ask_copy(&digest, &source, path);
+	send_job(NULL, 0);
+	expect_failure(EBADMSG, "", "without the file to copy to");
+}
+
 static void ask_extract(Pyenvd__Worker__Extract *extract, Pyenvd__Worker__Source *source,
 	Pyenvd__Worker__Limits *limits, char *path)
 {
