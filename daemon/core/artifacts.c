@@ -134,7 +134,7 @@ static int check_rows(struct artifacts *artifacts, bool is_new_boot, struct erro
 	size_t i;
 	int r;
 
-	r = db_list_artifacts_by_use(core->db, &rows, err);
+	r = db_list_artifacts(core->db, "", SIZE_MAX, -1, &rows, err);
 	for (i = 0; i < rows.count && r == 0; i++) {
 		const struct db_artifact *row = &rows.rows[i];
 

@@ -190,7 +190,7 @@ int upkeep_collect(struct upkeep *upkeep, uint64_t max_bytes, int64_t used_befor
 	if (r == 0)
 		r = db_list_idle_layers(core->db, &ret->idle.layers, err);
 	if (r == 0)
-		r = db_list_artifacts_by_use(core->db, &ret->idle.artifacts, err);
+		r = db_list_idle_artifacts(core->db, &ret->idle.artifacts, err);
 	if (r)
 		return r;
 	ret->total_bytes = totals.layer_bytes + totals.artifact_bytes;

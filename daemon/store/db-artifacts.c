@@ -1,5 +1,5 @@
 /*
- * Artifacts that were uploaded. A row is there for as long as its file is: the file is
+ * Artifacts, and which leases keep them. A row is there for as long as its file is: the file is
  * named before the row is added, and loses its name after the row was deleted, so what a
  * crash leaves is a file without a row.
  */
@@ -123,9 +123,58 @@ int db_list_artifacts(struct db *db, const char *after, size_t limit, int64_t ui
 	return list_artifacts(s, ret, err);
 }
 
-int db_list_artifacts_by_use(struct db *db, struct db_artifacts *ret, struct error *err)
+int db_list_idle_artifacts(struct db *db, struct db_artifacts *ret, struct error *err)
 {
-	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_ARTIFACTS_BY_USE);
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_IDLE_ARTIFACTS);
 
 	return list_artifacts(s, ret, err);
+}
+
+/* ---- of leases */
+
+int db_add_lease_artifact(
+	struct db *db, const char *lease, const char *name, const char *digest, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_ADD_LEASE_ARTIFACT);
+	int r;
+
+	sql_bind_text(s, lease);
+	sql_bind_text(s, name);
+	sql_bind_text(s, digest);
+	r = db_run_on_one(s, err);
+	if (r == DB_E_NOT_FOUND)
+		return fail(err, -ENOENT, "INTERNAL_ERROR", "artifact %s is not there", digest);
+	return fold(r);
+}
+
+void db_lease_artifacts_deinit(struct db_lease_artifacts *artifacts)
+{
+	size_t i;
+
+	for (i = 0; i < artifacts->count; i++)
+		free(artifacts->rows[i].name);
+	free(artifacts->rows);
+	*artifacts = (struct db_lease_artifacts){ 0 };
+}
+
+static void read_lease_artifact(struct sql_statement *s, void *row)
+{
+	struct db_lease_artifact *artifact = row;
+
+	artifact->name = sql_read_text_copy(s);
+	sql_read_text(s, artifact->digest, sizeof(artifact->digest));
+}
+
+int db_list_lease_artifacts(
+	struct db *db, const char *lease, struct db_lease_artifacts *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_LEASE_ARTIFACTS);
+	void *rows;
+	int r;
+
+	sql_bind_text(s, lease);
+	r = db_list(s, read_lease_artifact, sizeof(*ret->rows), &rows, &ret->count, err);
+	if (r == 0)
+		ret->rows = rows;
+	return r;
 }

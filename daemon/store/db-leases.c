@@ -99,9 +99,10 @@ int db_add_lease(struct db *db, const struct db_lease *lease, const char *const 
 	return db_leave(db, own, add(db, lease, layer_ids, layer_count, err), err);
 }
 
-static int use_layers(struct db *db, const char *id, int64_t now, struct error *err)
+static int use_what_it_kept(
+	struct db *db, enum query query, const char *id, int64_t now, struct error *err)
 {
-	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_USE_LAYERS_OF_LEASE);
+	_cleanup_statement_ struct sql_statement *s = db_query(db, query);
 
 	sql_bind_text(s, id);
 	sql_bind_number(s, now);
@@ -124,7 +125,9 @@ int db_delete_lease(struct db *db, const char *id, int64_t now, struct error *er
 	r = db_enter(db, &own, err);
 	if (r)
 		return r;
-	r = use_layers(db, id, now, err);
+	r = use_what_it_kept(db, QUERY_USE_LAYERS_OF_LEASE, id, now, err);
+	if (r == 0)
+		r = use_what_it_kept(db, QUERY_USE_ARTIFACTS_OF_LEASE, id, now, err);
 	if (r == 0)
 		r = delete_row(db, id, err);
 	return db_leave(db, own, r, err);

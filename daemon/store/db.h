@@ -237,7 +237,7 @@ int db_trim_environments(struct db *db, int64_t before, struct error *err);
  * is taken. -ENOENT: a layer is not READY. */
 int db_add_lease(struct db *db, const struct db_lease *lease, const char *const *layer_ids,
 	size_t layer_count, struct error *err);
-/* DB_E_NOT_FOUND. Its layers get @now as the time of their last use. */
+/* DB_E_NOT_FOUND. Its layers and artifacts get @now as the time of their last use. */
 int db_delete_lease(struct db *db, const char *id, int64_t now, struct error *err);
 int db_find_lease(struct db *db, const char *id, struct db_lease *ret, struct error *err);
 /* By (uid, request_id). DB_E_NOT_FOUND. */
@@ -284,14 +284,33 @@ struct db_artifacts {
 /* @after is "<digest>/<uid>" as the last row was; "" for all. @uid as in lists. */
 int db_list_artifacts(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_artifacts *ret, struct error *err);
-/* All, least recently used first. */
-int db_list_artifacts_by_use(struct db *db, struct db_artifacts *ret, struct error *err);
+/* Those that no lease keeps, least recently used first. */
+int db_list_idle_artifacts(struct db *db, struct db_artifacts *ret, struct error *err);
+
+/* This lease keeps this artifact of its uid, as @name, which it has only once. -ENOENT:
+ * there is none. */
+int db_add_lease_artifact(
+	struct db *db, const char *lease, const char *name, const char *digest, struct error *err);
+
+struct db_lease_artifacts {
+	struct db_lease_artifact {
+		char *name; /* owned */
+		char digest[SHA256_HEX_SIZE];
+	} * rows; /* owned; db_lease_artifacts_deinit() */
+	size_t count;
+};
+
+void db_lease_artifacts_deinit(struct db_lease_artifacts *artifacts);
+/* In the order of names. */
+int db_list_lease_artifacts(
+	struct db *db, const char *lease, struct db_lease_artifacts *ret, struct error *err);
 
 /* ---- totals */
 
 struct db_totals {
 	uint64_t environments, layers, leases; /* layers: READY only */
-	uint64_t layer_bytes, leased_bytes; /* of READY layers */
+	uint64_t layer_bytes; /* of READY layers */
+	uint64_t leased_bytes; /* of these and of artifacts, what a lease keeps */
 	uint64_t artifacts, artifact_bytes;
 };
 

@@ -127,7 +127,8 @@ static const char *const migrations[] = {
 	"	resolved TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;",
 
-	/* What was uploaded: by whom, for having presented the bytes is what gives access. */
+	/* What is kept of whom, for having presented the bytes is what gives access; and what
+	 * leases keep, under the names by which their workers ask for it. */
 	"CREATE TABLE artifacts ("
 	"	digest TEXT NOT NULL CHECK (digest != ''),"
 	"	uid INTEGER NOT NULL,"
@@ -136,5 +137,13 @@ static const char *const migrations[] = {
 	"	created INTEGER NOT NULL,"
 	"	used INTEGER NOT NULL,"
 	"	PRIMARY KEY (digest, uid)"
-	") STRICT, WITHOUT ROWID;",
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE lease_artifacts ("
+	"	lease TEXT NOT NULL REFERENCES leases ON DELETE CASCADE,"
+	"	name TEXT NOT NULL CHECK (name != ''),"
+	"	digest TEXT NOT NULL,"
+	"	uid INTEGER NOT NULL,"
+	"	PRIMARY KEY (lease, name)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX lease_artifacts_artifact ON lease_artifacts (digest, uid);",
 };

@@ -19,6 +19,8 @@
 	" boot_id, expires, grace_ms, created, worker"
 
 #define ARTIFACT_COLUMNS "digest, uid, bytes, durable, created, used"
+#define LEASED_ARTIFACT                                                                            \
+	"EXISTS (SELECT 1 FROM lease_artifacts AS l WHERE l.digest = a.digest AND l.uid = a.uid)"
 
 /* Whose rows a list shows: a uid's and those that all share; -1: all. */
 #define VISIBLE_TO(uid) "(" uid " = -1 OR owner = " uid " OR owner = -1)"
@@ -137,13 +139,25 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_ARTIFACTS] = "SELECT " ARTIFACT_COLUMNS
 				 " FROM artifacts WHERE (digest, uid) > (?1, ?2)"
 				 " AND (?3 = -1 OR uid = ?3) ORDER BY digest, uid LIMIT ?4",
-	[QUERY_LIST_ARTIFACTS_BY_USE] = "SELECT " ARTIFACT_COLUMNS
-					" FROM artifacts ORDER BY used, digest, uid",
+	[QUERY_LIST_IDLE_ARTIFACTS] = "SELECT " ARTIFACT_COLUMNS
+				      " FROM artifacts AS a WHERE NOT " LEASED_ARTIFACT
+				      " ORDER BY used, digest, uid",
+	[QUERY_ADD_LEASE_ARTIFACT] =
+		"INSERT INTO lease_artifacts (lease, name, digest, uid)"
+		" SELECT l.id, ?2, a.digest, a.uid FROM leases AS l, artifacts AS a"
+		" WHERE l.id = ?1 AND a.digest = ?3 AND a.uid = l.uid",
+	[QUERY_USE_ARTIFACTS_OF_LEASE] =
+		"UPDATE artifacts SET used = ?2 WHERE (digest, uid) IN"
+		" (SELECT digest, uid FROM lease_artifacts WHERE lease = ?1)",
+	[QUERY_LIST_LEASE_ARTIFACTS] =
+		"SELECT name, digest FROM lease_artifacts WHERE lease = ?1 ORDER BY name",
 
 	[QUERY_GET_TOTALS] = "SELECT (SELECT COUNT(*) FROM environments), COUNT(*),"
 			     " (SELECT COUNT(*) FROM leases), coalesce(SUM(bytes), 0),"
 			     " coalesce(SUM(bytes) FILTER (WHERE EXISTS (SELECT 1 FROM lease_layers"
-			     " WHERE layer = layers.id)), 0), (SELECT COUNT(*) FROM artifacts),"
+			     " WHERE layer = layers.id)), 0)"
+			     " + (SELECT coalesce(SUM(bytes), 0) FROM artifacts AS a"
+			     " WHERE " LEASED_ARTIFACT "), (SELECT COUNT(*) FROM artifacts),"
 			     " (SELECT coalesce(SUM(bytes), 0) FROM artifacts)"
 			     " FROM layers WHERE state = 2",
 };

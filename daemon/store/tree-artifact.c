@@ -20,6 +20,11 @@ int tree_artifacts_fd(const struct tree *tree)
 	return tree->artifacts;
 }
 
+char *tree_artifact_path(const struct tree *tree, const char *name)
+{
+	return text_format("%s/artifacts/%s", tree->path, name);
+}
+
 int tree_make_artifact(struct tree *tree, int *ret_fd, struct error *err)
 {
 	int fd = openat(tree->artifacts, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0400);
@@ -57,6 +62,26 @@ int tree_open_artifact(struct tree *tree, const char *name, int *ret_fd, struct 
 		return fail_errno(err, r, "INTERNAL_ERROR", "cannot open artifact '%s'", name);
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int tree_allow_artifact(struct tree *tree, const char *name, uid_t uid, struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct fs_identity file;
+	int r;
+
+	r = tree_open_artifact(tree, name, &fd, &file, err);
+	if (r || uid == geteuid())
+		return r;
+	r = fs_allow_users(fd, &uid, 1, 04);
+	if (r == -EOPNOTSUPP)
+		return fail(err, r, "INTERNAL_ERROR",
+			"the file system of '%s' has no access control lists: artifacts cannot be "
+			"handed out there",
+			tree->path);
+	return r ? fail_errno(err, r, "INTERNAL_ERROR", "cannot let uid %u read artifact '%s'",
+			   (unsigned)uid, name)
+		 : 0;
 }
 
 bool tree_has_artifact(struct tree *tree, const char *name, uint64_t bytes)

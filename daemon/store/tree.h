@@ -1,8 +1,8 @@
 #pragma once
 /*
  * The state directory: layers/ and leases/, each thing in a directory of its
- * own, named by its id, and artifacts/, which are files. Everything is relative to descriptors that are opened
- * once. Loop thread only; only what is quick happens here (making and linking),
+ * own, named by its id, and artifacts/, which are files. Everything is relative to
+ * descriptors that are opened once. Loop thread only; only what is quick happens here (making and linking),
  * never anything whose length somebody else decides (removing is a worker's).
  *
  *	<state>/index.db  lock  reserve
@@ -47,6 +47,7 @@ int tree_leases_fd(const struct tree *tree); /* borrowed */
 /* Absolute paths, owned by the caller. */
 char *tree_layer_path(const struct tree *tree, const char *id); /* …/layers/<id> */
 char *tree_lease_path(const struct tree *tree, const char *id); /* …/leases/<id> */
+char *tree_artifact_path(const struct tree *tree, const char *name); /* …/artifacts/<name> */
 
 /* An empty directory layers/<id>, mode 0700, and a descriptor of it (the caller
  * closes). TREE_E_EXISTS. */
@@ -96,6 +97,8 @@ int tree_name_artifact(struct tree *tree, int fd, const char *name, struct error
 /* For reading (the caller closes), and which file it is. */
 int tree_open_artifact(struct tree *tree, const char *name, int *ret_fd, struct fs_identity *ret,
 	struct error *err);
+/* Lets this user read it as well. */
+int tree_allow_artifact(struct tree *tree, const char *name, uid_t uid, struct error *err);
 bool tree_has_artifact(struct tree *tree, const char *name, uint64_t bytes);
 /* Renames it to what nobody looks for; somebody removes it. */
 int tree_condemn_artifact(struct tree *tree, const char *name, char ret[ARTIFACT_GONE_SIZE]);

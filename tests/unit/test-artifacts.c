@@ -80,7 +80,7 @@ Test(artifacts, they_are_listed_by_their_last_use)
 	add("bbbb1", 1000, 7, 11);
 	add("cccc1", 1000, 7, 12);
 	cr_assert_eq(db_use_artifact(db, scratch_hash("aaaa1"), 1000, 20, &err), 0);
-	cr_assert_eq(db_list_artifacts_by_use(db, &list, &err), 0);
+	cr_assert_eq(db_list_idle_artifacts(db, &list, &err), 0);
 	cr_assert_eq(list.count, 3);
 	cr_expect_str_eq(list.rows[0].digest, scratch_hash("bbbb1"));
 	cr_expect_str_eq(list.rows[2].digest, scratch_hash("aaaa1"));
@@ -137,6 +137,62 @@ Test(artifacts, they_count)
 	cr_expect_eq(totals.layer_bytes, 0);
 }
 
+/* ---- leases */
+
+static void lease(const char *id, const char *name, const char *digits)
+{
+	cr_assert_eq(scratch_use_environment(db, scratch_hash("e1"), NULL, 0, 5, &err), 0);
+	cr_assert_eq(scratch_add_lease(db, id, scratch_hash("e1"), "", NULL, 0, &err), 0);
+	cr_assert_eq(
+		db_add_lease_artifact(db, id, name, scratch_hash(digits), &err), 0, "%s", err.text);
+}
+
+static size_t count_idle(void)
+{
+	struct db_artifacts list;
+
+	cr_assert_eq(db_list_idle_artifacts(db, &list, &err), 0);
+	free(list.rows);
+	return list.count;
+}
+
+Test(artifacts, a_lease_keeps_its_own_until_it_ends)
+{
+	_cleanup_(db_lease_artifacts_deinit) struct db_lease_artifacts kept = { 0 };
+	struct db_artifact found;
+	struct db_totals totals;
+
+	add("aaaa1", 1000, 7, 10);
+	add("aaaa1", 1001, 7, 10);
+	lease("lease-1", "b", "aaaa1");
+	lease("lease-2", "b", "aaaa1");
+	cr_assert_eq(db_add_lease_artifact(db, "lease-1", "a/\"", scratch_hash("aaaa1"), &err), 0);
+	cr_expect_eq(count_idle(), 1, "only that of the other user");
+	cr_assert_eq(db_get_totals(db, &totals, &err), 0);
+	cr_expect_eq(totals.leased_bytes, 7);
+	cr_assert_eq(db_list_lease_artifacts(db, "lease-1", &kept, &err), 0);
+	cr_assert_eq(kept.count, 2);
+	cr_expect_str_eq(kept.rows[0].name, "a/\"");
+	cr_expect_str_eq(kept.rows[1].name, "b");
+	cr_expect_str_eq(kept.rows[1].digest, scratch_hash("aaaa1"));
+
+	cr_assert_eq(db_delete_lease(db, "lease-1", 20, &err), 0);
+	cr_expect_eq(count_idle(), 1);
+	cr_assert_eq(db_delete_lease(db, "lease-2", 30, &err), 0);
+	cr_expect_eq(count_idle(), 2);
+	cr_assert_eq(db_find_artifact(db, scratch_hash("aaaa1"), 1000, &found, &err), 0);
+	cr_expect_eq(found.used, 30);
+}
+
+Test(artifacts, a_lease_keeps_only_what_its_user_has)
+{
+	add("aaaa1", 1001, 7, 10);
+	add("bbbb1", 1000, 7, 10);
+	lease("lease-1", "b", "bbbb1");
+	cr_expect_eq(
+		db_add_lease_artifact(db, "lease-1", "a", scratch_hash("aaaa1"), &err), -ENOENT);
+}
+
 /* ---- files */
 
 static size_t count_files(void)
@@ -182,6 +238,32 @@ Test(artifacts, a_named_one_is_there_for_us_alone)
 	cr_expect(tree_has_artifact(tree, "name", 5));
 	cr_expect_not(tree_has_artifact(tree, "name", 4));
 	cr_expect_not(tree_has_artifact(tree, "other", 5));
+}
+
+Test(artifacts, another_may_be_let_in_to_read)
+{
+	const struct identity other = { .uid = 1234, .gid = 1234 };
+	_cleanup_close_ int fd = make("whole"), again = -1;
+	_cleanup_free_ char *path = tree_artifact_path(tree, "name");
+	struct stat st;
+
+	cr_assert_eq(tree_name_artifact(tree, fd, "name", &err), 0, "%s", err.text);
+	cr_assert_eq(tree_allow_artifact(tree, "name", geteuid(), &err), 0, "%s", err.text);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode, S_IFREG | 0400, "nobody has to be let in");
+	cr_expect_eq(tree_allow_artifact(tree, "absent", 1234, &err), -ENOENT);
+	if (!identity_may_change())
+		return;
+	chmod(directory, 0711);
+	cr_assert_eq(identity_assume(&other, &err), 0);
+	cr_expect_lt(open(path, O_RDONLY), 0);
+	identity_resume();
+	cr_assert_eq(tree_allow_artifact(tree, "name", 1234, &err), 0, "%s", err.text);
+	cr_assert_eq(identity_assume(&other, &err), 0);
+	again = open(path, O_RDONLY);
+	cr_expect_lt(open(path, O_WRONLY), 0);
+	identity_resume();
+	cr_expect_geq(again, 0);
 }
 
 Test(artifacts, a_name_is_given_once)

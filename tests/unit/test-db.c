@@ -126,7 +126,7 @@ Test(db, a_file_that_all_may_read_is_closed_to_them)
 Test(db, a_new_file_walks_all_migrations)
 {
 	cr_expect_eq(ask("PRAGMA user_version"), 4);
-	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 10);
+	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 11);
 	cr_expect_eq(ask("SELECT COUNT(*) FROM pragma_table_list"
 			 " WHERE schema = 'main' AND type = 'table' AND NOT strict"
 			 " AND name NOT LIKE 'sqlite_%'"),
@@ -151,6 +151,7 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	lease("lease-1", "request");
 	execute("DROP TABLE installs");
 	execute("DROP TABLE artifacts");
+	execute("DROP TABLE lease_artifacts");
 	execute("ALTER TABLE leases DROP COLUMN worker");
 	execute("PRAGMA user_version = 1");
 	reopen();
