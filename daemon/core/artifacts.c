@@ -1,5 +1,5 @@
 /*
- *	file without a name -> whole, named -> row          an upload
+ *	file without a name -> whole, named -> row          an upload, a copy
  *	row deleted -> renamed -> removed by the janitor    a collection
  *
  * so that wherever a crash comes between, there is a file without a row, which goes at the
@@ -12,12 +12,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/log.h"
-
-struct artifacts {
-	struct core *core;
-	struct janitor *janitor; /* borrowed */
-	struct pins pins;
-};
+#include "daemon/core/artifacts-internal.h"
 
 void artifact_format_name(const char *digest, uid_t uid, char ret[ARTIFACT_NAME_SIZE])
 {
@@ -89,7 +84,18 @@ int artifacts_add(struct artifacts *artifacts, uid_t uid, const char *digest, ui
 	}
 	log_info("artifact-added", "sha256=%s uid=%d bytes=%llu", digest, (int)uid,
 		(unsigned long long)bytes);
+	/* What makes room for it must not begin with it. */
+	pins_add(&artifacts->pins, name);
+	if (artifacts->added)
+		artifacts->added(artifacts->added_data);
+	pins_remove(&artifacts->pins, name);
 	return 0;
+}
+
+void artifacts_on_added(struct artifacts *artifacts, void (*added)(void *data), void *data)
+{
+	artifacts->added = added;
+	artifacts->added_data = data;
 }
 
 int artifacts_open(struct artifacts *artifacts, const struct db_artifact *artifact, int *ret_fd,
@@ -205,6 +211,7 @@ struct artifacts *artifacts_free(struct artifacts *artifacts)
 {
 	if (!artifacts)
 		return NULL;
+	map_deinit(&artifacts->keepings);
 	pins_deinit(&artifacts->pins);
 	free(artifacts);
 	return NULL;

@@ -1,10 +1,11 @@
 #pragma once
 /*
- * Artifacts that users have uploaded: rows and files as one. Each is of the uid that has
+ * Artifacts that users have uploaded, and those that leases keep: rows and files as one. Each is of the uid that has
  * presented its bytes, also where layers are shared: nobody gets at content by knowing its
  * digest. Loop thread only.
  */
 #include "daemon/core/core.h"
+#include "daemon/core/creation.h"
 #include "daemon/core/janitor.h"
 #include "daemon/core/pins.h"
 
@@ -32,6 +33,18 @@ int artifacts_use(struct artifacts *artifacts, uid_t uid, const char *digest,
  * then that stays. */
 int artifacts_add(struct artifacts *artifacts, uid_t uid, const char *digest, uint64_t bytes,
 	int fd, struct error *err);
+/* Called when one has been added. */
+void artifacts_on_added(struct artifacts *artifacts, void (*added)(void *data), void *data);
+
+/* A file of a client that is to be one, and is being copied (single flight). */
+struct keeping;
+
+/* Joins the one of this digest and user, or begins one. Its waiters pin the artifact, if
+ * they need it, when they are told that it went well. Inputs are copied. */
+struct keeping *artifacts_keep(struct artifacts *artifacts, const char *digest, const char *path,
+	const struct fs_identity *file, const struct peer *peer);
+struct creation *keeping_creation(struct keeping *keeping);
+
 /* For reading (the caller closes), and which file it is. */
 int artifacts_open(struct artifacts *artifacts, const struct db_artifact *artifact, int *ret_fd,
 	struct fs_identity *ret, struct error *err);

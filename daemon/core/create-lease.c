@@ -128,6 +128,24 @@ void create_work_fill_lease(struct create_work *work)
 	fill_variables(work);
 }
 
+/* Named for what becomes of them: each name is there once, as targets are, and positions. */
+static void fill_artifacts(struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+	size_t i;
+
+	work->artifacts.rows = new0_array(struct db_lease_artifact, work->input_count);
+	for (i = 0; i < work->input_count && work->inputs[i].keep; i++) {
+		struct db_lease_artifact *artifact = &work->artifacts.rows[work->artifacts.count++];
+		size_t file = i - spec->archive_count;
+
+		artifact->name = i < spec->archive_count
+			? text_format("python_archives/%s", spec->archives[i].target)
+			: text_format("python_files/%zu/%s", file, spec->files[file].name);
+		memcpy(artifact->digest, work->inputs[i].layer.digest, sizeof(artifact->digest));
+	}
+}
+
 static void fill_grant(struct create_work *work)
 {
 	struct core *core = work->creates->core;
@@ -152,6 +170,9 @@ static void fill_grant(struct create_work *work)
 	grant->components = work->rows;
 	grant->component_count = work->components.count;
 	grant->layer_ids = work->layer_ids;
+	fill_artifacts(work);
+	grant->artifacts = work->artifacts.rows;
+	grant->artifact_count = work->artifacts.count;
 	grant->request_digest = work->request_digest;
 }
 

@@ -64,6 +64,7 @@ struct create_work {
 	struct lease_grant grant;
 	struct db_component *rows; /* of `grant`; owned, what is in them is not */
 	const char **layer_ids; /* the same */
+	struct db_lease_artifacts artifacts;
 	struct lease *lease; /* from CREATE_COPY on */
 	size_t copied; /* archives looked at in CREATE_COPY */
 	struct job copy;

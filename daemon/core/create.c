@@ -61,6 +61,7 @@ void create_work_free(struct create_work *work)
 	restart_twins(work);
 	free(work->rows);
 	free(work->layer_ids);
+	db_lease_artifacts_deinit(&work->artifacts);
 	free(work->inputs);
 	free(work->request);
 	free(work->known);
@@ -260,6 +261,7 @@ static void init_inputs(struct create_work *work)
 		input->path = is_archive ? spec->archives[j].path : spec->files[j].path;
 		input->name = is_archive ? NULL : spec->files[j].name;
 		input->compile = spec->compile;
+		input->keep = spec->worker == SPEC_WORKER_DOCKER;
 		input->done = on_input;
 		input->owner = work;
 	}
@@ -380,7 +382,7 @@ static void tell_progress(struct create_work *work)
 			.progress = input_progress(&work->inputs[i]),
 		};
 
-		if (!work->inputs[i].is_ready)
+		if (!work->inputs[i].is_ready || work->inputs[i].is_being_kept)
 			work->create->progress(work->create, &progress);
 	}
 	if (spec->requirements.path && !work->install.is_ready) {

@@ -14,6 +14,8 @@
  *	       -> as above, a file of the same size: wait, then look again
  *	       -> make
  *
+ *	the layer is there -> if it is to be kept: it is an artifact already, or becomes one
+ *
  * Every step either goes on at once or returns INPUT_E_LATER with exactly one wait
  * under way; whatever ends the wait calls resume(), which is the only caller of done().
  */
@@ -35,12 +37,51 @@ static void resume(struct input *input, int r, const struct error *err)
 	input->done(input, r ? err : NULL);
 }
 
-static int ready(struct input *input, enum input_origin origin)
+/* ---- with a layer */
+
+static void pin_artifact(struct input *input, const char *digest)
+{
+	artifact_format_name(digest, input->peer->identity.uid, input->pinned);
+	pins_add(artifacts_pins(input->artifacts), input->pinned);
+}
+
+static void on_kept(struct creation_waiter *waiter, const struct error *err)
+{
+	struct input *input = container_of(waiter, struct input, waiter);
+
+	input->is_being_kept = false;
+	if (!err)
+		pin_artifact(input, input->layer.digest);
+	resume(input, err ? err->r : 0, err);
+}
+
+static int keep(struct input *input, struct error *err)
+{
+	struct db_artifact known;
+	struct keeping *keeping;
+	int r;
+
+	r = artifacts_use(
+		input->artifacts, input->peer->identity.uid, input->layer.digest, &known, err);
+	if (r == 0)
+		pin_artifact(input, input->layer.digest);
+	if (r != ARTIFACTS_E_NOT_FOUND)
+		return r;
+	keeping = artifacts_keep(
+		input->artifacts, input->layer.digest, input->path, &input->file, input->peer);
+	input->has_waited = true;
+	input->is_being_kept = true;
+	input->waiter.done = on_kept;
+	creation_join(keeping_creation(keeping), &input->waiter);
+	return INPUT_E_LATER;
+}
+
+static int ready(struct input *input, enum input_origin origin, struct error *err)
 {
 	input->origin = origin;
 	input->is_ready = true;
 	pins_add(layers_pins(input->layers), input->layer.id);
-	return 0;
+	return input->keep && !*input->pinned ? keep(input, err) : 0;
 }
 
 static struct layers_want want_of(const struct input *input)
@@ -64,13 +105,16 @@ static void on_layer(struct creation_waiter *waiter, const struct error *err)
 {
 	struct input *input = container_of(waiter, struct input, waiter);
 	struct making *making = STEAL(input->making);
+	struct error failed = { 0 };
+	int r;
 
 	if (err) {
 		resume(input, err->r, err);
 		return;
 	}
 	input->layer = *making_layer(making);
-	resume(input, ready(input, input->origin), NULL);
+	r = ready(input, input->origin, &failed);
+	resume(input, r, &failed);
 }
 
 static int join(struct input *input, struct making *making, enum input_origin origin)
@@ -137,7 +181,7 @@ static int go_on_keyed(struct input *input, struct error *err)
 
 	r = db_find_layer_by_key(input->core->db, input->key, owner, &input->layer, err);
 	if (r == 0)
-		return ready(input, INPUT_FOUND);
+		return ready(input, INPUT_FOUND, err);
 	if (r < 0)
 		return r;
 	making = layers_find_making(input->layers, input->key, owner);
@@ -231,6 +275,10 @@ static int located(struct input *input, enum fs_type type, struct error *err)
 {
 	input->is_directory = type == FS_DIRECTORY;
 	input->kind = input->is_directory && input->name ? JOB_LAYER_DIRECTORY : kind_of(input);
+	if (input->keep && input->kind == JOB_LAYER_DIRECTORY)
+		return fail(err, -EINVAL, "WORKER_MISMATCH",
+			"'%s' is a directory: workers that are containers can only be given files",
+			input->path);
 	/* The digest of a directory is never known beforehand; and a worker has the
 	 * words for a directory that was given as an archive. */
 	if (input->is_directory)
@@ -274,8 +322,7 @@ static int use_artifact(struct input *input, const char *digest, struct error *e
 		return artifact_fail_missing(err, digest);
 	if (r)
 		return r;
-	artifact_format_name(digest, artifact.uid, input->pinned);
-	pins_add(artifacts_pins(input->artifacts), input->pinned);
+	pin_artifact(input, digest);
 	input->kind = kind_of(input);
 	input->file.size = artifact.bytes;
 	snprintf(input->digest, sizeof(input->digest), "%s", digest);
@@ -306,6 +353,7 @@ void input_leave(struct input *input)
 	layers_key_waiter_leave(&input->key_waiter);
 	input->making = NULL;
 	input->digesting = NULL;
+	input->is_being_kept = false;
 	if (input->is_ready)
 		pins_remove(layers_pins(input->layers), input->layer.id);
 	input->is_ready = false;
@@ -319,6 +367,7 @@ struct job_progress input_progress(const struct input *input)
 	if (input->making)
 		return making_progress(input->making);
 	return (struct job_progress){
-		.phase = input->digesting ? JOB_PHASE_DIGEST : JOB_PHASE_WAITING,
+		.phase = input->digesting || input->is_being_kept ? JOB_PHASE_DIGEST
+								  : JOB_PHASE_WAITING,
 	};
 }

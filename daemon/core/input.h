@@ -23,6 +23,7 @@ struct input {
 	const char *path; /* as in the spec */
 	const char *name; /* of an entry of python.files; NULL: an archive */
 	enum job_compile compile;
+	bool keep; /* its content becomes an artifact: it may not be a directory */
 	/* Once, when it took longer than input_begin(). @err NULL: it is ready. */
 	void (*done)(struct input *input, const struct error *err);
 	void *owner; /* the caller's; not touched */
@@ -37,13 +38,14 @@ struct input {
 	struct locate locate;
 	/* private to input.c */
 	struct fs_identity file; /* of an artifact its size alone */
-	char pinned[ARTIFACT_NAME_SIZE]; /* the artifact's name; "" where there is none */
+	char pinned[ARTIFACT_NAME_SIZE]; /* the artifact's name; "" while there is none */
 	enum job_layer kind;
 	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
 	struct creation_waiter waiter;
 	struct layers_key_waiter key_waiter;
 	struct digesting *digesting; /* borrowed; while waiting for a digest */
 	struct making *making; /* borrowed; while waiting for a layer */
+	bool is_being_kept; /* while waiting for the artifact */
 	bool is_ready;
 };
 

@@ -130,6 +130,7 @@ static int add_row(struct leases *leases, const struct lease_grant *grant, struc
 {
 	struct lease *lease = leases_find(leases, grant->lease_id);
 	struct db *db = leases->core->db;
+	size_t i;
 	int r;
 
 	if (!lease)
@@ -140,6 +141,9 @@ static int add_row(struct leases *leases, const struct lease_grant *grant, struc
 		err));
 	if (r == 0)
 		r = fold(db_add_lease(db, &lease->row, grant->layer_ids, grant->layer_count, err));
+	for (i = 0; i < grant->artifact_count && r == 0; i++)
+		r = db_add_lease_artifact(db, lease->row.id, grant->artifacts[i].name,
+			grant->artifacts[i].digest, err);
 	return r;
 }
 

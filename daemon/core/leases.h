@@ -27,6 +27,9 @@ struct lease_grant {
 	size_t component_count;
 	const char *const *layer_ids; /* one for each archive, then for each file */
 	size_t layer_count;
+	/* What it keeps. */
+	const struct db_lease_artifact *artifacts;
+	size_t artifact_count;
 	const char *request_digest;
 	/* leases_record() has ended. @err NULL: the lease is there to stay. */
 	void (*done)(struct lease_grant *grant, const struct error *err);
@@ -74,8 +77,7 @@ void lease_release(struct lease *lease, enum lease_end why);
 /* -EBADF style errors: NOT_FOUND, HOLDER_MISMATCH by reason. */
 int lease_renew(struct lease *lease, uint32_t seconds, struct error *err);
 
-/* A new retrieval token: the absolute path of a file, which the caller frees.
- * WORKER_MISMATCH: not for this kind of worker. */
+/* A new retrieval token: the absolute path of a file, which the caller frees. */
 int lease_make_token(struct lease *lease, char **ret, struct error *err);
 
 /* A HoldLease stream. */

@@ -54,7 +54,7 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 		manager->layers, manager->leases, manager->artifacts);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
 	layers_on_ready(manager->layers, on_added, manager);
-	uploads_on_added(manager->uploads, on_added, manager);
+	artifacts_on_added(manager->artifacts, on_added, manager);
 	r = recover(core, manager->layers, manager->artifacts, manager->janitor, err);
 	if (r == 0)
 		r = leases_load(manager->leases, err);

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Layers that somebody is about to lease: they must not be collected. Counted.
+ * Layers and artifacts that somebody is about to lease: they must not be collected. Counted.
  * Zeroed is empty. Loop thread only.
  */
 #include <stdbool.h>

@@ -28,8 +28,6 @@ struct uploads {
 	struct list list; /* of upload_work.link */
 	struct tally by_uid;
 	uint64_t outstanding; /* bytes announced that have not come yet, of all */
-	void (*added)(void *data);
-	void *added_data;
 };
 
 struct upload_work {
@@ -102,7 +100,6 @@ static int check_digest(const struct upload_work *work, struct error *err)
 static int finish(struct upload_work *work, struct error *err)
 {
 	struct uploads *uploads = work->uploads;
-	char name[ARTIFACT_NAME_SIZE];
 	int r;
 
 	r = check_digest(work, err);
@@ -113,13 +110,7 @@ static int finish(struct upload_work *work, struct error *err)
 		return refuse(work, err);
 	uploads->core->counters.uploads++;
 	work->upload->work = NULL;
-	artifact_format_name(work->digest, work->uid, name);
 	work_free(work);
-	/* What makes room for it must not begin with it. */
-	pins_add(artifacts_pins(uploads->artifacts), name);
-	if (uploads->added)
-		uploads->added(uploads->added_data);
-	pins_remove(artifacts_pins(uploads->artifacts), name);
 	return 0;
 }
 
@@ -340,12 +331,6 @@ void uploads_visit(struct uploads *uploads,
 
 		visit(&info, data);
 	}
-}
-
-void uploads_on_added(struct uploads *uploads, void (*added)(void *data), void *data)
-{
-	uploads->added = added;
-	uploads->added_data = data;
 }
 
 size_t uploads_count(const struct uploads *uploads)

@@ -10,8 +10,6 @@ struct upload;
 struct uploads *uploads_new(struct core *core, struct artifacts *artifacts);
 struct uploads *uploads_free(struct uploads *uploads); /* none is under way */
 size_t uploads_count(const struct uploads *uploads);
-/* Called when an artifact has been added. */
-void uploads_on_added(struct uploads *uploads, void (*added)(void *data), void *data);
 
 /* Embedded in the caller's struct. */
 struct upload {

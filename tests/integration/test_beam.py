@@ -1,4 +1,4 @@
-"""What Beam is told of a lease: how to start a worker, and that there is nothing to retrieve."""
+"""What Beam is told of a lease: how to start a worker, and that a process has nothing to retrieve."""
 import os
 import pathlib
 import stat
@@ -188,16 +188,6 @@ def test_a_token_dies_with_its_lease_and_not_before(host, client):
 ])
 def test_what_is_no_lease_has_no_token(client, lease_id, code):
     assert no_token(client, lease_id).code == code
-
-
-def test_containers_have_no_token_also_after_a_restart(host, client):
-    lease = client.create(docker_worker=docker('img:1'), holder=ttl())
-    for _ in range(2):
-        failure = no_token(client, lease.lease_id)
-        assert failure.code == grpc.StatusCode.FAILED_PRECONDITION
-        assert failure.reason == 'WORKER_MISMATCH' and 'containers' in failure.message
-        host.restart()
-    assert os.listdir(lease.base_directory) == ['work']
 
 
 @pytest.mark.skipif(not IS_ROOT, reason='asks for root: other users')

@@ -307,6 +307,19 @@ def test_a_private_copy_that_does_not_fit(kind):
         client.create([archive(source, 'b')], holder=ttl())
 
 
+def test_what_a_container_would_retrieve_does_not_fit(kind):
+    with SmallHost(kind) as host:
+        client = host.connect()
+        source = noise(host.sources / 'a', 20)
+        client.create([archive(source, 'a')], holder=ttl())
+        host.fill(leave=30 * MIB)
+        room = host.room()
+        expect_refusal(host, client, 'NO_SPACE', source, 'the disk has', 'private copy',
+                       archives=[archive(source, 'a')],
+                       docker_worker=pb.DockerWorker(container_image='img:1'))
+        assert host.room() > room - MIB and not client.artifacts()
+
+
 def test_a_full_disk_can_be_emptied(kind):
     with SmallHost(kind) as host:
         client = host.connect()
