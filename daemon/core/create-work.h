@@ -1,6 +1,6 @@
 #pragma once
 /*
- * One create under way: private to create.c and create-lease.c. Loop thread only.
+ * One create under way: private to create.c, creates.c and create-*.c. Loop thread only.
  */
 #include "base/map.h"
 #include "daemon/core/create.h"
@@ -102,6 +102,10 @@ struct job_progress create_install_progress(const struct create_work *work);
 
 /* TOO_MANY: the user has as many in flight as may be. */
 int creates_check_count(const struct creates *creates, const struct peer *peer, struct error *err);
+/* When the last input was found: what came then was waiting for its layer. */
+uint64_t create_work_resolved_us(const struct create_work *work);
+/* Of each input that is not ready, and of requirements. */
+void create_work_tell_progress(struct create_work *work);
 /* Of the layer of the @i-th input. */
 const char *create_work_layer_id(const struct create_work *work, size_t i);
 /* Fills the result with the layers and the dependency hash. */

@@ -191,24 +191,13 @@ static void on_interpreter(struct interpreter *interpreter, const struct error *
 	create_work_go_on(container_of(interpreter, struct create_work, interpreter), err);
 }
 
-/* When the last input was found: what came then was waiting for its layer. */
-static uint64_t resolved_us(const struct create_work *work)
-{
-	uint64_t us = 0;
-	size_t i;
-
-	for (i = 0; i < work->input_count; i++)
-		us = work->inputs[i].joined_us > us ? work->inputs[i].joined_us : us;
-	return us ? us : clock_now_us();
-}
-
 static int find_interpreter(struct create_work *work, struct error *err)
 {
 	const struct spec *spec = work->create->spec;
 	_cleanup_free_ char *directory = NULL;
 	int r;
 
-	work->resolved_us = resolved_us(work);
+	work->resolved_us = create_work_resolved_us(work);
 	work->create->result.resolve_us = work->resolved_us - work->began_us;
 	work->state = CREATE_INSTALL;
 	if (work->interpreter.archive) {
@@ -371,30 +360,6 @@ static int start(struct create_work *work, struct error *err)
 	return r ? r : step(work, err);
 }
 
-static void tell_progress(struct create_work *work)
-{
-	const struct spec *spec = work->create->spec;
-	size_t i;
-
-	for (i = 0; i < work->input_count; i++) {
-		struct create_progress progress = {
-			.source = work->inputs[i].path,
-			.progress = input_progress(&work->inputs[i]),
-		};
-
-		if (!work->inputs[i].is_ready || work->inputs[i].is_being_kept)
-			work->create->progress(work->create, &progress);
-	}
-	if (spec->requirements.path && !work->install.is_ready) {
-		struct create_progress progress = {
-			.source = spec->requirements.path,
-			.progress = create_install_progress(work),
-		};
-
-		work->create->progress(work->create, &progress);
-	}
-}
-
 static void on_tick(struct timer *timer)
 {
 	struct create_work *work = container_of(timer, struct create_work, ticker);
@@ -407,7 +372,7 @@ static void on_tick(struct timer *timer)
 		r = start(work, &err);
 		resume(work, r, &err);
 	} else if (work->create->progress) {
-		tell_progress(work);
+		create_work_tell_progress(work);
 	}
 }
 

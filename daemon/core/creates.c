@@ -1,6 +1,7 @@
-/* All creates that are under way. */
+/* All creates that are under way, and how far they are. */
 #include <assert.h>
 #include <errno.h>
+#include "base/clock.h"
 #include "daemon/core/create-work.h"
 
 void creates_visit(struct creates *creates,
@@ -16,6 +17,40 @@ void creates_visit(struct creates *creates,
 		info.label = work->create->spec->label;
 		info.uid = work->create->peer->identity.uid;
 		visit(&info, data);
+	}
+}
+
+uint64_t create_work_resolved_us(const struct create_work *work)
+{
+	uint64_t us = 0;
+	size_t i;
+
+	for (i = 0; i < work->input_count; i++)
+		us = work->inputs[i].joined_us > us ? work->inputs[i].joined_us : us;
+	return us ? us : clock_now_us();
+}
+
+void create_work_tell_progress(struct create_work *work)
+{
+	const struct spec *spec = work->create->spec;
+	size_t i;
+
+	for (i = 0; i < work->input_count; i++) {
+		struct create_progress progress = {
+			.source = work->inputs[i].path,
+			.progress = input_progress(&work->inputs[i]),
+		};
+
+		if (!work->inputs[i].is_ready || work->inputs[i].is_being_kept)
+			work->create->progress(work->create, &progress);
+	}
+	if (spec->requirements.path && !work->install.is_ready) {
+		struct create_progress progress = {
+			.source = spec->requirements.path,
+			.progress = create_install_progress(work),
+		};
+
+		work->create->progress(work->create, &progress);
 	}
 }
 
