@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
-#include "daemon/jobs/job.h"
+#include "proto/job.h"
 
 /* What a request may say at the most: bytes, without the NUL; archives and Python
  * files together. */

@@ -25,17 +25,14 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/jobs/orphans.h"
-#include "daemon/jobs/wire.h"
-
-#define MAX_PACKET (256 * 1024)
-#define WORKER_FD 3
+#include "proto/wire.h"
+#include "proto/worker.h"
 
 enum weight {
 	LIGHT,
@@ -69,7 +66,7 @@ struct pool {
 	uint32_t waiting_count;
 	uint32_t busy[WEIGHTS];
 	struct event *on_start; /* starts what waits, from the loop */
-	uint8_t *packet; /* MAX_PACKET */
+	uint8_t *packet; /* WORKER_MAX_PACKET */
 	struct pool_counters counters;
 };
 
@@ -177,7 +174,7 @@ static bool drain(struct worker *worker)
 	struct pool *pool = worker->pool;
 
 	for (;;) {
-		ssize_t n = recv(worker->socket, pool->packet, MAX_PACKET, MSG_DONTWAIT);
+		ssize_t n = recv(worker->socket, pool->packet, WORKER_MAX_PACKET, MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -244,62 +241,6 @@ static void on_timeout(evutil_socket_t fd, short what, void *data)
 	answer(worker, worker->err.r);
 }
 
-static int send_job(struct worker *worker, struct error *err)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(JOB_MAX_FDS * sizeof(int))];
-	} control = { 0 };
-	_cleanup_buffer_ struct buffer packet = { 0 };
-	struct iovec part;
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int fds[JOB_MAX_FDS], size;
-	size_t fd_count;
-
-	wire_encode_job(worker->job, &packet, fds, &fd_count);
-	part = (struct iovec){ packet.data, packet.size };
-	if (fd_count) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
-	}
-	size = MAX_PACKET;
-	setsockopt(worker->socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if (sendmsg(worker->socket, &message, MSG_NOSIGNAL) < 0)
-		return fail(err, -EIO, "WORKER_DIED", "cannot hand a job to a worker: %s",
-			strerror(errno));
-	return 0;
-}
-
-static int spawn(struct pool *pool, int socket, pid_t *ret, struct error *err)
-{
-	char *const argv[] = { pool->program, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	/* dup2 onto itself would leave close-on-exec set; glibc's spawn clears it. */
-	posix_spawn_file_actions_adddup2(&actions, socket, WORKER_FD);
-	r = posix_spawn(ret, pool->program, &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (r)
-		return fail(err, -EIO, "WORKER_DIED", "cannot start the worker '%s': %s",
-			pool->program, strerror(r));
-	return 0;
-}
-
 static void watch_worker(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
@@ -323,14 +264,9 @@ static void watch_worker(struct worker *worker)
 static int worker_start(struct worker *worker, struct error *err)
 {
 	struct pool *pool = worker->pool;
-	int pair[2], r;
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return fail(err, -EIO, "WORKER_DIED", "cannot make a socket for a worker: %s",
-			strerror(errno));
-	worker->socket = pair[0];
-	r = spawn(pool, pair[1], &worker->pid, err);
-	close(pair[1]);
+	r = worker_spawn(pool->program, &worker->pid, &worker->socket, err);
 	if (r)
 		return r;
 	worker->pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
@@ -344,7 +280,7 @@ static int worker_start(struct worker *worker, struct error *err)
 	pool->counters.started++;
 	watch_worker(worker);
 	/* A worker that cannot be told its job ends, and with it comes the answer. */
-	if (send_job(worker, &worker->err))
+	if (worker_send(worker->socket, worker->job, &worker->err))
 		kill(worker->pid, SIGKILL);
 	return 0;
 }
@@ -398,7 +334,7 @@ struct pool *pool_new(struct event_base *base, const struct pool_config *config)
 	pool->base = base;
 	pool->config = *config;
 	pool->program = text_copy(config->program);
-	pool->packet = alloc0(1, MAX_PACKET);
+	pool->packet = alloc0(1, WORKER_MAX_PACKET);
 	list_init(&pool->waiting[LIGHT]);
 	list_init(&pool->waiting[HEAVY]);
 	list_init(&pool->waiting[RECEIVE]);

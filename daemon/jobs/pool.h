@@ -9,7 +9,7 @@
  * hangs in opening a source is killed and given up; it has written nothing.)
  * Loop thread only.
  */
-#include "daemon/jobs/job.h"
+#include "proto/job.h"
 
 struct event_base;
 struct pool;

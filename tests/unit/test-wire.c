@@ -1,4 +1,4 @@
-#include "daemon/jobs/wire.h"
+#include "proto/wire.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "daemon/jobs/wire.h"
+#include "proto/wire.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 #pragma once
 /*
- * A job as the packet that goes to a worker, and a worker's packets as what the
- * pool does about them. Pure; the only file in jobs/ that knows the messages.
+ * A job as the packet that goes to a worker, and a worker's packets as what whoever has
+ * sent it does about them. Pure; on that side the only file that knows the messages.
  */
 #include "base/buffer.h"
-#include "daemon/jobs/job.h"
+#include "proto/job.h"
 
 /* The packet for @job and the descriptors to send with it (borrowed). */
 void wire_encode_job(

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * A piece of blocking work, as values: what goes to a worker process and what comes back.
- * Submitted to the pool (pool.h). Loop thread only.
+ * Submitted to the daemon's pool (pool.h), or sent to a worker of one's own (worker.h).
+ * One thread.
  */
 #include <stdbool.h>
 #include <stddef.h>

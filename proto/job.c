@@ -1,4 +1,4 @@
-#include "daemon/jobs/job.h"
+#include "proto/job.h"
 
 bool job_runs_programs(const struct job *job)
 {
