@@ -70,7 +70,7 @@ static int begin(
 	struct upload *upload = &uploading->upload;
 	int r;
 
-	r = convert_digest(header->sha256, "header.sha256", err);
+	r = spec_check_digest(header->sha256, "header.sha256", err);
 	if (r)
 		return r;
 	snprintf(upload->digest, sizeof(upload->digest), "%s", header->sha256);
@@ -146,7 +146,7 @@ void artifacts_handle_find(struct rpc *rpc, const ProtobufCMessage *message)
 	struct error err = { 0 };
 	int r;
 
-	r = convert_digest(request->sha256, "sha256", &err);
+	r = spec_check_digest(request->sha256, "sha256", &err);
 	if (r == 0)
 		r = manager_find_artifact(
 			rpc->api->manager, rpc->peer, request->sha256, &artifact, &err);

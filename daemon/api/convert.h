@@ -10,17 +10,8 @@
 /* The one place that chooses a gRPC code. */
 enum grpc_code convert_status(const struct error *err);
 
-int convert_spec(
-	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *ret, struct error *err);
-/* Fills what Flink's configuration says, which @wire has, of a @spec that has all the
- * rest of it. */
-int convert_flink(
-	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err);
-int convert_ttl(uint32_t seconds, struct error *err);
 /* -EINVAL unless it could be an id. */
 int convert_id(const char *id, const char *field, struct error *err);
-/* -EINVAL unless it is a SHA-256 in hex. */
-int convert_digest(const char *sha256, const char *field, struct error *err);
 int convert_page(const Pyenvd__V1__ListRequest *wire, size_t *limit, struct error *err);
 
 /* From core to the wire. Everything allocated hangs on @pool. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include "daemon/api/convert.h"
 #include "daemon/api/services.h"
+#include "proto/create-request.h"
 
 /* ---- CreateEnvironment, with and without progress */
 
@@ -88,7 +89,7 @@ static void create(struct rpc *rpc, const ProtobufCMessage *request, bool is_str
 	rpc->state = creating;
 	rpc->expired = creating_expired;
 	rpc->closed = creating_closed;
-	r = convert_spec(
+	r = create_request_to_spec(
 		(const Pyenvd__V1__CreateEnvironmentRequest *)request, &creating->spec, &err);
 	if (r == 0) {
 		creating->create.spec = &creating->spec;
@@ -166,7 +167,7 @@ static void renew_lease(struct rpc *rpc, const ProtobufCMessage *message)
 
 	r = convert_id(request->lease_id, "lease_id", &err);
 	if (r == 0)
-		r = convert_ttl(request->seconds, &err);
+		r = spec_check_ttl(request->seconds, &err);
 	if (r == 0)
 		r = manager_renew(rpc->api->manager, rpc->peer, request->lease_id, request->seconds,
 			&response.expires_unix_ms, &err);

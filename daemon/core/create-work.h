@@ -4,7 +4,7 @@
  */
 #include "base/map.h"
 #include "daemon/core/create.h"
-#include "daemon/core/hash.h"
+#include "proto/hash.h"
 #include "daemon/core/interpreter.h"
 #include "daemon/core/readings.h"
 

@@ -6,7 +6,7 @@
 #include "daemon/core/leases.h"
 #include "daemon/core/probes.h"
 #include "daemon/core/readings.h"
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 #include "daemon/core/variables.h"
 
 struct creates;

@@ -24,8 +24,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"
-#include "daemon/core/hash.h"
-#include "daemon/core/spec.h"
+#include "proto/hash.h"
+#include "proto/spec.h"
 
 static int go_on_keyed(struct input *input, struct error *err);
 static int go_on_located(struct input *input, struct error *err);

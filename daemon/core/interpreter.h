@@ -6,7 +6,7 @@
  */
 #include "daemon/core/locate.h"
 #include "daemon/core/probes.h"
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 struct interpreter {
 	/* Once, when it took longer than interpreter_find(). */

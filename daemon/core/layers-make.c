@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/core/hash.h"
+#include "proto/hash.h"
 #include "daemon/core/layers-internal.h"
 
 /* ---- the end of a making */

@@ -1,6 +1,6 @@
 /* The layers that are being made, and how to find them; and what all layers share. */
 #include <errno.h>
-#include "daemon/core/hash.h"
+#include "proto/hash.h"
 #include "daemon/core/layers-internal.h"
 
 char *layers_format_key(const char *key, int64_t owner)

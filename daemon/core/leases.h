@@ -5,7 +5,7 @@
  */
 #include "daemon/core/core.h"
 #include "daemon/core/janitor.h"
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 struct leases;
 struct lease;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/core/hash.h"
+#include "proto/hash.h"
 #include "daemon/core/recover.h"
 #include "daemon/core/upkeep.h"
 

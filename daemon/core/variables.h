@@ -3,7 +3,7 @@
  * The variables of an environment, in the order that Flink gives them: what is in
  * front wins. Pure.
  */
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 struct variables {
 	struct spec_variable *rows; /* owned; sorted by name */

@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 #include "base/utf8.h"
-#include "daemon/core/flink.h"
+#include "proto/flink.h"
 
 #define MAX_LINES 64
 

@@ -1,4 +1,4 @@
-#include "daemon/core/flink.h"
+#include "proto/flink.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

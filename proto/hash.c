@@ -1,4 +1,4 @@
-#include "daemon/core/hash.h"
+#include "proto/hash.h"
 
 #include <endian.h>
 

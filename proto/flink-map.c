@@ -22,7 +22,7 @@
  * anyone meant. YAML's other mappings (`k: v` without braces) are not told from the old
  * way, in which a single simple pair means the same.
  */
-#include "daemon/core/flink-map.h"
+#include "proto/flink-map.h"
 
 #include <errno.h>
 #include "base/utf8.h"

@@ -3,7 +3,7 @@
  * A request as Flink has it: a Flink job's configuration, and where its distributed
  * cache keeps files on this host. Pure.
  */
-#include "daemon/core/flink-map.h"
+#include "proto/flink-map.h"
 
 struct flink {
 	/* Of two entries with one key the later counts. */

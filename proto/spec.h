@@ -1,13 +1,14 @@
 #pragma once
 /*
  * What was asked for, as values: checked text, no longer a wire message and not
- * yet anything on a disk. Loop thread only.
+ * yet anything on a disk. Pure.
  */
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "base/sha256.h"
 #include "proto/job.h"
 
 /* What a request may say at the most: bytes, without the NUL; archives and Python
@@ -16,6 +17,7 @@
 #define SPEC_MAX_PATH_LIST 65536
 #define SPEC_MAX_VALUE 131071
 #define SPEC_MAX_INPUTS 1024
+#define SPEC_MAX_TTL 2592000 /* seconds */
 /* A path is absolute; or, of an artifact, this and its digest. */
 #define SPEC_ARTIFACT "sha256:"
 
@@ -80,6 +82,9 @@ void spec_deinit(struct spec *spec);
 int spec_check_length(const char *text, size_t limit, const char *field, struct error *err);
 int spec_check_path(const char *path, const char *field, struct error *err);
 int spec_check_inputs(size_t count, struct error *err);
+/* The same: no SHA-256 in hex; not between a second and SPEC_MAX_TTL. */
+int spec_check_digest(const char *sha256, const char *field, struct error *err);
+int spec_check_ttl(uint32_t seconds, struct error *err);
 
 /* A Python file, without slashes at the end of its path; no @name: the last
  * component. */

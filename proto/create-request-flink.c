@@ -1,10 +1,10 @@
 /*
- * In: a request as Flink has it. Its maps are handed to core as plain arrays; what they
- * may not be given beside is known here.
+ * A request as Flink has it. Its maps are handed on as plain arrays; what they may not
+ * be given beside is known here.
  */
 #include <errno.h>
-#include "daemon/api/convert.h"
-#include "daemon/core/flink.h"
+#include "proto/create-request.h"
+#include "proto/flink.h"
 
 /* A request says a thing in one place. */
 static int check_fields(const Pyenvd__V1__CreateEnvironmentRequest *wire, struct error *err)
@@ -32,7 +32,7 @@ static int check_fields(const Pyenvd__V1__CreateEnvironmentRequest *wire, struct
 	return 0;
 }
 
-int convert_flink(
+int create_request_fill_flink(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
 	const Pyenvd__V1__FlinkConfiguration *from = wire->flink;

@@ -1,4 +1,4 @@
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 #include <errno.h>
 
@@ -73,6 +73,25 @@ int spec_check_inputs(size_t count, struct error *err)
 	if (count > SPEC_MAX_INPUTS)
 		return fail(err, -EINVAL, "REQUEST_INVALID",
 			"more than %d archives and python files", SPEC_MAX_INPUTS);
+	return 0;
+}
+
+int spec_check_digest(const char *sha256, const char *field, struct error *err)
+{
+	size_t digits = strspn(sha256, "0123456789abcdef");
+
+	if (digits == SHA256_HEX_SIZE - 1 && !sha256[digits])
+		return 0;
+	return fail(err, -EINVAL, "REQUEST_INVALID",
+		"%s is not a SHA-256 of 64 hex digits in lower case", field);
+}
+
+int spec_check_ttl(uint32_t seconds, struct error *err)
+{
+	if (seconds < 1 || seconds > SPEC_MAX_TTL)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"a time-to-live of %u seconds is not between 1 and %d", seconds,
+			SPEC_MAX_TTL);
 	return 0;
 }
 

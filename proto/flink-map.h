@@ -3,7 +3,7 @@
  * Flink's configuration: options, and those of them that are maps, pairs of text in
  * their order, each name once. Pure.
  */
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 struct flink_entry {
 	const char *key, *value; /* borrowed */

@@ -9,7 +9,7 @@
  * absent stands at the end, and is left out then.
  */
 #include "base/sha256.h"
-#include "daemon/core/spec.h"
+#include "proto/spec.h"
 
 /* What decides over a layer's content. */
 struct hash_layer {

@@ -27,7 +27,7 @@
  * python.loopback-server.address (which is about where the worker is started, not about
  * what is in its environment) among them.
  */
-#include "daemon/core/flink.h"
+#include "proto/flink.h"
 
 #include <errno.h>
 #include <strings.h>
