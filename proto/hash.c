@@ -84,6 +84,12 @@ void hash_layer_key(const struct hash_layer *layer, char ret[SHA256_HEX_SIZE])
 	end(&encoder, ret);
 }
 
+bool hash_uses_uv(bool may_use_uv, bool needs_pip, const char *home)
+{
+	/* It does not set PYTHONHOME for the interpreters that it asks. */
+	return may_use_uv && !needs_pip && !home;
+}
+
 void hash_requirements(const struct hash_install *install, char ret[SHA256_HEX_SIZE])
 {
 	const struct job_python *python = install->python;

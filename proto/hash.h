@@ -33,6 +33,10 @@ struct hash_install {
 	const struct job_python *python;
 };
 
+/* Who installs: uv where it may be used, unless the requirements say what only pip heeds or
+ * the interpreter needs a PYTHONHOME. */
+bool hash_uses_uv(bool may_use_uv, bool needs_pip, const char *home);
+
 /* The same on every host. */
 void hash_requirements(const struct hash_install *install, char ret[SHA256_HEX_SIZE]);
 /* The layer's key: scripts begin with where the interpreter is on this host. */

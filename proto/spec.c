@@ -256,6 +256,24 @@ enum spec_file_use spec_file_use(const char *name)
 	return SPEC_FILE_ITSELF;
 }
 
+enum job_layer spec_layer_kind(const char *name, bool is_directory)
+{
+	if (is_directory && name)
+		return JOB_LAYER_DIRECTORY;
+	if (!name || spec_file_use(name) == SPEC_FILE_EXTRACTED)
+		return JOB_LAYER_ARCHIVE;
+	return JOB_LAYER_FILE;
+}
+
+int spec_check_kind(const char *path, enum job_layer kind, bool is_for_container, struct error *err)
+{
+	if (is_for_container && kind == JOB_LAYER_DIRECTORY)
+		return fail(err, -EINVAL, "WORKER_MISMATCH",
+			"'%s' is a directory: workers that are containers can only be given files",
+			path);
+	return 0;
+}
+
 const struct spec_archive *spec_find_archive(
 	const struct spec *spec, const char *path, const char **rest)
 {

@@ -104,6 +104,12 @@ enum spec_file_use {
 
 enum spec_file_use spec_file_use(const char *name);
 
+/* What is made of an entry, and of an archive (@name NULL). */
+enum job_layer spec_layer_kind(const char *name, bool is_directory);
+/* WORKER_MISMATCH: a directory, for workers that are containers. */
+int spec_check_kind(
+	const char *path, enum job_layer kind, bool is_for_container, struct error *err);
+
 /* The archive that @path (relative) leads into; @rest is what comes behind its
  * target. NULL: none does. */
 const struct spec_archive *spec_find_archive(

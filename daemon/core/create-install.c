@@ -59,13 +59,12 @@ int create_install_read(struct create_work *work, struct error *err)
 
 /* ---- the key */
 
-/* uv does not set PYTHONHOME for the interpreters that it asks. */
 static bool wants_uv(const struct create_work *work)
 {
 	const struct core_install *config = &work->creates->core->config.install;
 
-	return config->uv && config->installer != CORE_INSTALLER_PIP &&
-		!work->install.reading.needs_pip && !work->interpreter.home;
+	return hash_uses_uv(config->uv && config->installer != CORE_INSTALLER_PIP,
+		work->install.reading.needs_pip, work->interpreter.home);
 }
 
 static int check_installer(const struct create_work *work, bool use_uv, struct error *err)

@@ -263,22 +263,15 @@ static int go_on_located(struct input *input, struct error *err)
 	return is_new ? make(input, err) : compute(input, false);
 }
 
-/* What becomes of a file. */
-static enum job_layer kind_of(const struct input *input)
-{
-	if (!input->name || spec_file_use(input->name) == SPEC_FILE_EXTRACTED)
-		return JOB_LAYER_ARCHIVE;
-	return JOB_LAYER_FILE;
-}
-
 static int located(struct input *input, enum fs_type type, struct error *err)
 {
+	int r;
+
 	input->is_directory = type == FS_DIRECTORY;
-	input->kind = input->is_directory && input->name ? JOB_LAYER_DIRECTORY : kind_of(input);
-	if (input->keep && input->kind == JOB_LAYER_DIRECTORY)
-		return fail(err, -EINVAL, "WORKER_MISMATCH",
-			"'%s' is a directory: workers that are containers can only be given files",
-			input->path);
+	input->kind = spec_layer_kind(input->name, input->is_directory);
+	r = spec_check_kind(input->path, input->kind, input->keep, err);
+	if (r)
+		return r;
 	/* The digest of a directory is never known beforehand; and a worker has the
 	 * words for a directory that was given as an archive. */
 	if (input->is_directory)
@@ -323,7 +316,7 @@ static int use_artifact(struct input *input, const char *digest, struct error *e
 	if (r)
 		return r;
 	pin_artifact(input, digest);
-	input->kind = kind_of(input);
+	input->kind = spec_layer_kind(input->name, false);
 	input->file.size = artifact.bytes;
 	snprintf(input->digest, sizeof(input->digest), "%s", digest);
 	return digested(input, err);

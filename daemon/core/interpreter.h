@@ -6,7 +6,7 @@
  */
 #include "daemon/core/locate.h"
 #include "daemon/core/probes.h"
-#include "proto/spec.h"
+#include "proto/spec-python.h"
 
 struct interpreter {
 	/* Once, when it took longer than interpreter_find(). */
@@ -21,9 +21,7 @@ struct interpreter {
 	struct locate locate;
 	/* private to interpreter.c */
 	const struct spec *spec;
-	const char *rest;
-	char **candidates;
-	size_t candidate_count;
+	struct spec_python where;
 	struct probes *probes;
 	struct probing *probing; /* borrowed; while waiting */
 	struct creation_waiter waiter;
