@@ -177,6 +177,7 @@ struct job_result {
 	size_t file_count;
 	uint32_t requirement_count;
 	bool is_pinned, needs_pip;
+	const char *specifiers; /* name, extras, versions, marker: a line each */
 	/* JOB_INSTALL (and bytes, entries); borrowed, valid in done() */
 	const char *site, *scripts, *resolved;
 	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */

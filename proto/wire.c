@@ -387,6 +387,7 @@ static int to_read(const Pyenvd__Worker__RequirementsRead *read, enum wire_event
 	result->requirement_count = read->count;
 	result->is_pinned = read->is_pinned;
 	result->needs_pip = read->needs_pip;
+	result->specifiers = read->specifiers;
 	*ret = WIRE_RESULT;
 	return 0;
 }

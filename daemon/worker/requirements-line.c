@@ -389,6 +389,21 @@ void requirements_line_deinit(struct requirements_line *line)
 
 /* ---- and out again */
 
+char *requirements_line_specifier(const struct requirements_line *line)
+{
+	const char *end;
+
+	if (line->kind != REQUIREMENTS_REQUIREMENT ||
+		requirements_url_kind(line->text) != REQUIREMENTS_URL_NONE)
+		return NULL;
+	if (line->is_url)
+		return text_format("%.*s@ …", (int)strcspn(line->text, "@"), line->text);
+	/* A marker may compare with anything. */
+	end = strstr(line->text, "://") ? strchr(line->text, ';') : NULL;
+	return end ? text_format("%.*s; …", (int)(end - line->text), line->text)
+		   : text_copy(line->text);
+}
+
 static void append(struct buffer *buffer, const char *text, bool is_public)
 {
 	if (is_public)

@@ -36,6 +36,11 @@ int requirements_line_parse(
 	const char *text, bool offline, struct requirements_line *ret, struct error *err);
 void requirements_line_deinit(struct requirements_line *line);
 
+/* What a requirement is for, to be shown to people: name, extras, versions and marker. Of one
+ * that is a URL the name and "@ …"; nothing that is in a URL. Owned; NULL of a URL alone,
+ * and of what is no requirement. */
+char *requirements_line_specifier(const struct requirements_line *line);
+
 /* Appends the one form of a requirement or of options, each option on a line of its own, as
  * pip and uv read it and as this reads it again; each line with its newline.
  * @is_public: without users and passwords in URLs. */

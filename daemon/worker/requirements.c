@@ -25,6 +25,7 @@
 #define MAX_FILES 64
 #define MAX_FILE_SIZE (1 << 20)
 #define MAX_SIZE (16 << 20)
+#define MAX_SPECIFIERS_SIZE (32 << 10) /* they are kept in the index */
 #define PACKAGES "packages"
 
 /* One file. */
@@ -41,6 +42,7 @@ struct reading {
 	struct part parts[MAX_FILES]; /* requirements.files has the paths */
 	size_t count, size;
 	size_t indexes; /* --index-url */
+	bool has_too_many; /* specifiers */
 };
 
 static void add_file(
@@ -69,6 +71,7 @@ void requirements_deinit(struct requirements *requirements)
 	free(requirements->files);
 	requirements->files = NULL;
 	requirements->file_count = 0;
+	buffer_deinit(&requirements->specifiers);
 }
 
 static void reading_deinit(struct reading *reading)
@@ -206,6 +209,19 @@ static int include(struct reading *reading, size_t from, const struct requiremen
 	return is_new ? scan_part(reading, index, err) : 0;
 }
 
+static void add_specifier(struct reading *reading, const struct requirements_line *line)
+{
+	_cleanup_free_ char *specifier = requirements_line_specifier(line);
+	struct buffer *specifiers = &reading->requirements->specifiers;
+
+	if (!specifier || reading->has_too_many)
+		return;
+	buffer_format(specifiers, "%s\n", specifier);
+	reading->has_too_many = specifiers->size > MAX_SPECIFIERS_SIZE;
+	if (reading->has_too_many)
+		buffer_deinit(specifiers);
+}
+
 static void add_line(struct reading *reading, size_t index, const struct requirements_line *line)
 {
 	struct requirements *requirements = reading->requirements;
@@ -214,6 +230,7 @@ static void add_line(struct reading *reading, size_t index, const struct require
 	if (line->kind == REQUIREMENTS_REQUIREMENT && !part->is_constraint) {
 		requirements->count++;
 		requirements->is_pinned &= line->is_pinned;
+		add_specifier(reading, line);
 	}
 	reading->indexes += line->index_count;
 	/* uv takes no options out of constraints, and one --index-url. */

@@ -5,6 +5,7 @@
  * Nothing is run, and nothing is asked of any network.
  */
 #include <stdbool.h>
+#include "base/buffer.h"
 #include "base/identity.h"
 #include "base/sha256.h"
 #include "daemon/worker/report.h"
@@ -37,6 +38,9 @@ struct requirements {
 	size_t file_count;
 	size_t count; /* requirements; what constraints say is none */
 	bool is_pinned; /* each names one content: by ==, ===, or a URL with a digest or commit */
+	/* Those requirements as requirements_line_specifier() has them, a line each; empty when
+	 * there are too many to be shown. */
+	struct buffer specifiers;
 	/* uv would refuse or pass over something in it, which pip heeds. */
 	bool needs_pip;
 };

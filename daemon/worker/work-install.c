@@ -41,8 +41,9 @@ static const char *text_or_null(const char *text)
 
 /* ---- reading */
 
-static void send_read(struct work *work, const struct requirements *requirements)
+static void send_read(struct work *work, struct requirements *requirements)
 {
+	_cleanup_free_ char *specifiers = buffer_steal_text(&requirements->specifiers);
 	Pyenvd__Worker__RequirementsRead read = PYENVD__WORKER__REQUIREMENTS_READ__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	size_t n = requirements->file_count, i;
@@ -66,6 +67,7 @@ static void send_read(struct work *work, const struct requirements *requirements
 	read.count = (uint32_t)requirements->count;
 	read.is_pinned = requirements->is_pinned;
 	read.needs_pip = requirements->needs_pip;
+	read.specifiers = specifiers;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_REQUIREMENTS_READ;
 	event.requirements_read = &read;
 	channel_send(work->channel, &event);

@@ -193,6 +193,37 @@ Test(requirements_line, users_and_passwords_are_left_out_in_public)
 	}
 }
 
+Test(requirements_line, what_is_shown_of_a_requirement_has_no_option_and_no_url)
+{
+	static const struct {
+		const char *text, *specifier; /* NULL: nothing */
+	} cases[] = {
+		{ "numpy==2.1", "numpy==2.1" },
+		{ "a[x,y] >= 1, < 2 ; python_version < '3.9'",
+			"a[x,y] >= 1, < 2 ; python_version < '3.9'" },
+		{ "a==1 --hash=" HASH, "a==1" },
+		{ "a[x] @ https://ann:secret@h/a.zip", "a[x] @ …" },
+		{ "a@https://ann:secret@h/a.zip ; python_version < '3'", "a@ …" },
+		{ "https://ann:secret@h/a.zip", NULL },
+		{ "git+https://secret@h/a", NULL },
+		{ "a==1 ; 'https://ann:secret@h/' != ''", "a==1 ; …" },
+		{ "--index-url https://ann:secret@h/", NULL },
+		{ "-r other.txt", NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(requirements_line_deinit) struct requirements_line line = { 0 };
+		_cleanup_free_ char *specifier = NULL;
+
+		cr_assert_eq(requirements_line_parse(cases[i].text, false, &line, &err), 0,
+			"%s: %s", cases[i].text, err.text);
+		specifier = requirements_line_specifier(&line);
+		cr_expect_eq(!specifier, !cases[i].specifier, "%s", cases[i].text);
+		cr_expect_str_eq(specifier ?: "", cases[i].specifier ?: "");
+	}
+}
+
 Test(requirements_line, offline_forgets_where_to_look)
 {
 	expect_form("--pre -i https://host --no-index --trusted-host a -f https://b", true, false,

@@ -113,6 +113,37 @@ static mode_t mode_of(const char *name)
 	return st.st_mode & 07777;
 }
 
+/* ---- what is shown */
+
+static void expect_specifiers(const char *path, const char *lines)
+{
+	_cleanup_(requirements_deinit) struct requirements found;
+	_cleanup_free_ char *specifiers = NULL;
+
+	cr_assert_eq(read_wanted(&(struct wanted){ .path = path }, &found), 0, "%s", err.text);
+	specifiers = buffer_steal_text(&found.specifiers);
+	cr_expect_str_eq(specifiers, lines, "%s", specifiers);
+}
+
+Test(requirements, what_is_required_is_shown_unless_it_is_too_much)
+{
+	_cleanup_buffer_ struct buffer many = { 0 };
+	_cleanup_free_ char *text = NULL;
+	int i;
+
+	write_text("c.txt", "c<3\n");
+	write_text("more.txt", "b ; python_version < '3.9'\n--pre\n");
+	write_text("r.txt",
+		"-i https://ann:secret@h/\na==1 --hash=" HASH "\n-r more.txt\n-c c.txt\n"
+		"https://ann:secret@h/d.zip\n");
+	expect_specifiers("r.txt", "a==1\nb ; python_version < '3.9'\n");
+	for (i = 0; i < 4096; i++)
+		buffer_format(&many, "package-%d==1.0\n", i);
+	text = buffer_steal_text(&many);
+	write_text("many.txt", text);
+	expect_specifiers("many.txt", "");
+}
+
 /* ---- the digest */
 
 static void digest_text(const char *text, bool offline, uint8_t ret[SHA256_SIZE])
