@@ -196,8 +196,8 @@ void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file
 	for (i = 0; i < environment->n_components; i++) {
 		const Pyenvd__V1__Component *component = environment->components[i];
 
-		fact(component->kind, "%s%s%s", component->name, *component->name ? " = " : "",
-			component->value);
+		fact(component->kind, "%s%s%s", component->name,
+			*component->name && *component->value ? " = " : "", component->value);
 	}
 }
 

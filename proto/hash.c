@@ -136,6 +136,13 @@ void hash_components_deinit(struct hash_components *components)
 static void add_component(
 	struct hash_components *components, const char *kind, const char *name, const char *value)
 {
+	if (components->count == components->allocated) {
+		components->allocated = 2 * components->allocated + 16;
+		components->rows = reallocarray(
+			components->rows, components->allocated, sizeof(*components->rows));
+		if (!components->rows)
+			abort();
+	}
 	components->rows[components->count++] = (struct hash_component){
 		.kind = kind,
 		.name = text_copy(name),
@@ -154,7 +161,8 @@ static void hide(const char *salt, const char *value, char ret[SHA256_HEX_SIZE])
 }
 
 struct placed {
-	const char *target, *key;
+	const char *target;
+	const struct hash_artifact *artifact;
 };
 
 static int compare_placed(const void *a, const void *b)
@@ -162,35 +170,46 @@ static int compare_placed(const void *a, const void *b)
 	return strcmp(((const struct placed *)a)->target, ((const struct placed *)b)->target);
 }
 
-/* A set: sorted by where they go. */
-static void add_archives(struct encoder *encoder, const struct spec *spec, const char *const *keys,
-	struct hash_components *ret)
+/* A set: sorted by where they go. Owned. */
+static struct placed *sort_archives(const struct hash_parts *parts)
 {
+	const struct spec *spec = parts->spec;
 	struct placed *placed = new0_array(struct placed, spec->archive_count);
 	size_t i;
 
 	for (i = 0; i < spec->archive_count; i++)
-		placed[i] = (struct placed){ spec->archives[i].target, keys[i] };
+		placed[i] = (struct placed){ spec->archives[i].target, &parts->artifacts[i] };
 	qsort(placed, spec->archive_count, sizeof(*placed), compare_placed);
-	add_number(encoder, spec->archive_count);
-	for (i = 0; i < spec->archive_count; i++) {
-		add_text(encoder, placed[i].target);
-		add_text(encoder, placed[i].key);
-		add_component(ret, "archive", placed[i].target, placed[i].key);
-	}
-	free(placed);
+	return placed;
 }
 
-static void add_files(struct encoder *encoder, const struct spec *spec, const char *const *keys,
-	struct hash_components *ret)
+static void add_archives(
+	struct encoder *encoder, const struct hash_parts *parts, struct hash_components *ret)
 {
+	_cleanup_free_ struct placed *placed = sort_archives(parts);
+	size_t i;
+
+	add_number(encoder, parts->spec->archive_count);
+	for (i = 0; i < parts->spec->archive_count; i++) {
+		add_text(encoder, placed[i].target);
+		add_text(encoder, placed[i].artifact->key);
+		add_component(ret, "archive", placed[i].target, placed[i].artifact->key);
+	}
+}
+
+static void add_files(
+	struct encoder *encoder, const struct hash_parts *parts, struct hash_components *ret)
+{
+	const struct spec *spec = parts->spec;
 	size_t i;
 
 	add_number(encoder, spec->file_count);
 	for (i = 0; i < spec->file_count; i++) {
+		const char *key = parts->artifacts[spec->archive_count + i].key;
+
 		add_text(encoder, spec->files[i].name);
-		add_text(encoder, keys[i]);
-		add_component(ret, "python-file", spec->files[i].name, keys[i]);
+		add_text(encoder, key);
+		add_component(ret, "python-file", spec->files[i].name, key);
 	}
 }
 
@@ -212,16 +231,17 @@ static void add_variables(struct encoder *encoder, const struct spec *spec, cons
 /* One on the host is its path and who is there: another version at the same path makes
  * another environment. One in an archive is identified by the archive's target, whose layer
  * is in the hash already, and the path in it. */
-static void add_interpreter(struct encoder *encoder, const struct spec *spec,
-	const char *interpreter, const struct job_python *python, struct hash_components *ret)
+static void add_interpreter(
+	struct encoder *encoder, const struct hash_parts *parts, struct hash_components *ret)
 {
-	const char *path = interpreter ? interpreter : spec->python;
+	const char *path = parts->interpreter ? parts->interpreter : parts->spec->python;
+	const struct job_python *python = parts->python;
 	_cleanup_free_ char *identity = NULL;
 
 	add_text(encoder, path);
 	if (*path)
 		add_component(ret, "python", "", path);
-	if (interpreter) {
+	if (parts->interpreter) {
 		identity = text_format("%s %s %s %s", python->implementation, python->version,
 			python->abi, python->platform);
 		add_component(ret, "python-identity", "", identity);
@@ -252,29 +272,67 @@ static void add_worker(
 		add_component(ret, "worker", worker_name(spec->worker), spec->worker_program);
 }
 
-void hash_environment(const struct spec *spec, const char *const *archive_keys,
-	const char *const *file_keys, const char *interpreter, const struct job_python *python,
-	const char *requirements, const char *salt, char hash[SHA256_HEX_SIZE],
-	struct hash_components *ret)
+/* One a line, each once. */
+static void add_specifiers(struct hash_components *ret, const char *lines)
 {
+	size_t first = ret->count, n, i;
+
+	for (; lines && *lines; lines += n + (lines[n] == '\n')) {
+		_cleanup_free_ char *line = NULL;
+
+		n = strcspn(lines, "\n");
+		line = text_format("%.*s", (int)n, lines);
+		for (i = first; i < ret->count && !text_equal(ret->rows[i].name, line);)
+			i++;
+		if (i == ret->count)
+			add_component(ret, "requirement", line, "");
+	}
+}
+
+/* What the values above were made from. */
+static void add_details(const struct hash_parts *parts, struct hash_components *ret)
+{
+	_cleanup_free_ struct placed *placed = sort_archives(parts);
+	const struct spec *spec = parts->spec;
+	const struct hash_required *required = parts->required;
+	size_t i;
+
+	for (i = 0; i < spec->archive_count; i++)
+		add_component(ret, "archive-content", placed[i].target, placed[i].artifact->digest);
+	for (i = 0; i < spec->file_count; i++)
+		add_component(ret, "python-file-content", spec->files[i].name,
+			parts->artifacts[spec->archive_count + i].digest);
+	if (spec->archive_count || spec->file_count || required)
+		add_component(ret, "bytecode", "", compile_name(spec->compile));
+	if (!required)
+		return;
+	add_component(ret, "requirements-content", "", required->digest);
+	add_component(ret, "installer", "", required->use_uv ? "uv" : "pip");
+	add_specifiers(ret, required->specifiers);
+}
+
+void hash_environment(
+	const struct hash_parts *parts, char hash[SHA256_HEX_SIZE], struct hash_components *ret)
+{
+	const struct spec *spec = parts->spec;
+	const char *requirements = parts->required ? parts->required->hash : NULL;
 	struct encoder encoder;
 
 	*ret = (struct hash_components){ 0 };
-	ret->rows = new0_array(struct hash_component,
-		spec->archive_count + spec->file_count + spec->variable_count + 5);
 	begin(&encoder, "pyenvd environment 3");
-	add_archives(&encoder, spec, archive_keys, ret);
-	add_files(&encoder, spec, file_keys, ret);
-	add_interpreter(&encoder, spec, interpreter, python, ret);
+	add_archives(&encoder, parts, ret);
+	add_files(&encoder, parts, ret);
+	add_interpreter(&encoder, parts, ret);
 	add_text(&encoder, requirements);
 	if (requirements)
 		add_component(ret, "requirements", "", requirements);
 	add_text(&encoder, spec->python_path);
 	if (*spec->python_path)
 		add_component(ret, "python-path", "", spec->python_path);
-	add_variables(&encoder, spec, salt, ret);
+	add_variables(&encoder, spec, parts->salt, ret);
 	add_worker(&encoder, spec, ret);
 	end(&encoder, hash);
+	add_details(parts, ret);
 }
 
 void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE])

@@ -51,18 +51,40 @@ struct hash_component {
 
 struct hash_components {
 	struct hash_component *rows; /* owned */
-	size_t count;
+	size_t count, allocated;
 };
 
 void hash_components_deinit(struct hash_components *components);
 
-/* @archive_keys and @file_keys: layer keys in the order of the spec. @interpreter:
- * absolute path of one on the host, and @python who that is; or NULL when it is in an
- * archive or there is none. @requirements: hash_requirements(), or NULL. @salt keys the hashes that stand for values of variables in @ret. */
-void hash_environment(const struct spec *spec, const char *const *archive_keys,
-	const char *const *file_keys, const char *interpreter, const struct job_python *python,
-	const char *requirements, const char *salt, char hash[SHA256_HEX_SIZE],
-	struct hash_components *ret);
+/* An archive or Python file, hex. */
+struct hash_artifact {
+	const char *key; /* of its layer */
+	const char *digest;
+};
+
+/* Requirements; hex, but the specifiers. */
+struct hash_required {
+	const char *hash; /* hash_requirements() */
+	const char *digest; /* of what was read */
+	const char *specifiers; /* what they name, a line each; may be NULL */
+	bool use_uv;
+};
+
+/* All that an environment is made from; borrowed. */
+struct hash_parts {
+	const struct spec *spec;
+	const struct hash_artifact *artifacts; /* in the order of the spec, archives first */
+	/* Absolute path of one on the host, and who it is; NULL when it is in an archive or
+	 * there is none. */
+	const char *interpreter;
+	const struct job_python *python;
+	const struct hash_required *required; /* NULL: there are no requirements */
+	const char *salt; /* keys the hashes that stand for values of variables in components */
+};
+
+/* Components: first what the hash is over, then what those were made from. */
+void hash_environment(
+	const struct hash_parts *parts, char hash[SHA256_HEX_SIZE], struct hash_components *ret);
 
 /* Over everything a request says, who holds the lease included, keyed with @salt. */
 void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE]);

@@ -38,7 +38,7 @@ static void on_read(struct creation_waiter *waiter, const struct error *err)
 	struct reading_work *reading = STEAL(install->work);
 
 	if (!err)
-		install->reading = *reading_work_result(reading);
+		reading_copy(&install->reading, reading_work_result(reading));
 	install->is_read = !err;
 	create_work_resolved(work, err);
 }
@@ -67,9 +67,9 @@ static bool wants_uv(const struct create_work *work)
 		work->install.reading.needs_pip, work->interpreter.home);
 }
 
-static int check_installer(const struct create_work *work, bool use_uv, struct error *err)
+static int check_installer(const struct create_work *work, struct error *err)
 {
-	if (use_uv || *work->interpreter.python.pip)
+	if (work->install.use_uv || *work->interpreter.python.pip)
 		return 0;
 	return fail(err, -EBUSY, "INSTALL_UNAVAILABLE",
 		"'%s' cannot be installed: '%s' has no pip, and %s",
@@ -87,14 +87,14 @@ static const struct input *interpreter_input(const struct create_work *work)
 					 : NULL;
 }
 
-static void compute_keys(struct create_work *work, bool use_uv, char layer_key[SHA256_HEX_SIZE])
+static void compute_keys(struct create_work *work, char layer_key[SHA256_HEX_SIZE])
 {
 	const struct spec *spec = work->create->spec;
 	const struct input *input = interpreter_input(work);
 	const struct hash_install what = {
 		.digest = work->install.reading.sha256,
 		.is_offline = spec->requirements.packages,
-		.use_uv = use_uv,
+		.use_uv = work->install.use_uv,
 		.compile = spec->compile,
 		.archive_key = input ? input->layer.key : NULL,
 		.python_path = input ? spec->python : work->interpreter.path,
@@ -144,7 +144,7 @@ static int join(struct create_work *work, struct making *making, enum input_orig
 	return CREATE_E_LATER;
 }
 
-static int make(struct create_work *work, bool use_uv, const char *key, int64_t owner)
+static int make(struct create_work *work, const char *key, int64_t owner)
 {
 	const struct spec *spec = work->create->spec;
 	const struct input *input = interpreter_input(work);
@@ -153,7 +153,7 @@ static int make(struct create_work *work, bool use_uv, const char *key, int64_t 
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
 		.interpreter_layer = input ? input->layer.id : NULL,
-		.use_uv = use_uv,
+		.use_uv = work->install.use_uv,
 	};
 	const struct layers_want want = {
 		.layer = JOB_LAYER_REQUIREMENTS,
@@ -175,21 +175,20 @@ int create_install_prepare(struct create_work *work, struct error *err)
 	int64_t owner = core_owner(core, work->create->peer->identity.uid);
 	char key[SHA256_HEX_SIZE];
 	struct making *making;
-	bool use_uv;
 	int r;
 
 	if (!work->create->spec->requirements.path || work->install.is_ready)
 		return 0;
-	use_uv = wants_uv(work);
-	r = check_installer(work, use_uv, err);
+	work->install.use_uv = wants_uv(work);
+	r = check_installer(work, err);
 	if (r)
 		return r;
-	compute_keys(work, use_uv, key);
+	compute_keys(work, key);
 	r = db_find_layer_by_key(core->db, key, owner, &work->install.layer, err);
 	if (r <= 0)
 		return r ? r : take(work, INPUT_FOUND, err);
 	making = layers_find_making(work->creates->layers, key, owner);
-	return making ? join(work, making, INPUT_JOINED) : make(work, use_uv, key, owner);
+	return making ? join(work, making, INPUT_JOINED) : make(work, key, owner);
 }
 
 int create_install_take(struct create_work *work, const char *layer, struct error *err)
@@ -210,6 +209,7 @@ void create_install_leave(struct create_work *work)
 		pins_remove(layers_pins(work->creates->layers), install->layer.id);
 	install->is_ready = false;
 	db_install_deinit(&install->result);
+	reading_deinit(&install->reading);
 }
 
 struct job_progress create_install_progress(const struct create_work *work)

@@ -12,18 +12,31 @@ const char *create_work_layer_id(const struct create_work *work, size_t i)
 
 static void compute_hash(struct create_work *work)
 {
-	const struct spec *spec = work->create->spec;
-	const char **keys = new0_array(const char *, work->input_count);
+	const struct create_install *install = &work->install;
+	struct hash_artifact *artifacts = new0_array(struct hash_artifact, work->input_count);
+	const struct hash_required required = {
+		.hash = install->hash,
+		.digest = install->reading.sha256,
+		.specifiers = install->reading.specifiers,
+		.use_uv = install->use_uv,
+	};
+	const struct hash_parts parts = {
+		.spec = work->create->spec,
+		.artifacts = artifacts,
+		.interpreter = work->interpreter.archive ? NULL : work->interpreter.path,
+		.python = &work->interpreter.python,
+		.required = work->create->spec->requirements.path ? &required : NULL,
+		.salt = work->creates->core->salt,
+	};
 	size_t i;
 
 	for (i = 0; i < work->input_count; i++)
-		keys[i] = work->inputs[i].layer.key;
-	hash_environment(spec, keys, keys + spec->archive_count,
-		work->interpreter.archive ? NULL : work->interpreter.path,
-		&work->interpreter.python,
-		work->create->spec->requirements.path ? work->install.hash : NULL,
-		work->creates->core->salt, work->create->result.hash, &work->components);
-	free(keys);
+		artifacts[i] = (struct hash_artifact){
+			work->inputs[i].layer.key,
+			work->inputs[i].layer.digest,
+		};
+	hash_environment(&parts, work->create->result.hash, &work->components);
+	free(artifacts);
 	/* What the lease was made with may mean something else by now. */
 	if (work->known)
 		memcpy(work->create->result.hash, work->known->hash,

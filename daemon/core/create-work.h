@@ -34,6 +34,7 @@ enum create_state {
 struct create_install {
 	struct reading reading; /* once is_read */
 	bool is_read, is_ready, has_waited;
+	bool use_uv; /* once it is known for whom */
 	enum input_origin origin;
 	struct making *making; /* borrowed; while it is waited for */
 	struct creation_waiter waiter; /* for the reading, then for the making */

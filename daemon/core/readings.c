@@ -47,6 +47,18 @@ struct reading_work {
 	struct error err;
 };
 
+void reading_copy(struct reading *to, const struct reading *from)
+{
+	*to = *from;
+	to->specifiers = text_copy(from->specifiers);
+}
+
+void reading_deinit(struct reading *reading)
+{
+	free(reading->specifiers);
+	*reading = (struct reading){ 0 };
+}
+
 static char *format_key(const struct readings_subject *subject)
 {
 	/* A path has no NUL, but may have anything else. */
@@ -66,6 +78,7 @@ static void known_free(struct readings *readings, struct known *known)
 		free((char *)known->files[i].path);
 	free(known->files);
 	free(known->key);
+	reading_deinit(&known->reading);
 	free(known);
 }
 
@@ -96,7 +109,7 @@ bool readings_look(
 			return false;
 	list_remove(&known->link);
 	list_add(&readings->by_use, &known->link);
-	*ret = known->reading;
+	reading_copy(ret, &known->reading);
 	return true;
 }
 
@@ -114,7 +127,7 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 			return;
 	known = new0(struct known);
 	known->key = text_copy(work->key);
-	known->reading = work->reading;
+	reading_copy(&known->reading, &work->reading);
 	known->file_count = result->file_count;
 	known->files = new0_array(struct job_file, result->file_count);
 	for (i = 0; i < result->file_count; i++)
@@ -139,6 +152,7 @@ static void work_free(struct reading_work *work)
 	free(work->key);
 	free(work->path);
 	free(work->packages);
+	reading_deinit(&work->reading);
 	free(work);
 }
 
@@ -166,6 +180,8 @@ static void on_done(
 	} else {
 		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
 		work->reading.needs_pip = result->needs_pip;
+		free(work->reading.specifiers);
+		work->reading.specifiers = text_copy(result->specifiers);
 		log_info("requirements-read", "path='%s' count=%u pinned=%s digest=%s",
 			LOG_TEXT(work->path), result->requirement_count,
 			result->is_pinned ? "yes" : "no", work->reading.sha256);

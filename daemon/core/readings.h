@@ -21,10 +21,14 @@ struct readings_subject {
 struct reading {
 	char sha256[SHA256_HEX_SIZE];
 	bool needs_pip; /* uv does not know all that they say */
+	char *specifiers; /* owned; what they name, a line each */
 };
 
-/* True: it is known, and none of the files it was read from has changed. To be called as
- * the peer (identity_assume()). */
+void reading_copy(struct reading *to, const struct reading *from);
+void reading_deinit(struct reading *reading);
+
+/* True: it is known, and none of the files it was read from has changed; @ret is the
+ * caller's. To be called as the peer (identity_assume()). */
 bool readings_look(
 	struct readings *readings, const struct readings_subject *subject, struct reading *ret);
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import pyenvd_pb2 as pb
 from archives import DIRECTORY, FILE, HARD, LINK, make_sample, make_tar, make_zip
-from host import archive, wait_for
+from host import archive, digest_of, wait_for
 
 
 def test_an_archive_is_prepared_once_and_handed_out_again(host, client):
@@ -197,7 +197,9 @@ def test_everything_can_be_shown(host, client):
     shown = client.admin.Show(pb.ShowRequest(id=response.dependency_hash[:12])).environment
     assert shown.dependency_hash == response.dependency_hash
     kinds = [(part.kind, part.name) for part in shown.components]
-    assert kinds == [('archive', 'a'), ('variable', 'TOKEN')]
+    assert kinds == [('archive', 'a'), ('variable', 'TOKEN'), ('archive-content', 'a'),
+                     ('bytecode', '')]
+    assert shown.components[2].value == digest_of(source.read_bytes())
     assert 'secret' not in str(shown)
     assert b'secret' not in (host.state / 'index.db').read_bytes()
     assert 'secret' not in host.log.read_text()

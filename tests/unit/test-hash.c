@@ -51,7 +51,8 @@ static struct spec_archive archives[2];
 static struct spec_file files[2];
 static struct spec_variable variables[1];
 static struct spec spec;
-static const char *archive_keys[2], *file_keys[2];
+static struct hash_artifact artifacts[4];
+static struct hash_parts parts;
 
 static void setup(void)
 {
@@ -72,10 +73,11 @@ static void setup(void)
 		.variables = variables,
 		.variable_count = 1,
 	};
-	archive_keys[0] = "k1";
-	archive_keys[1] = "k2";
-	file_keys[0] = "f1";
-	file_keys[1] = "f2";
+	artifacts[0] = (struct hash_artifact){ "k1", "d1" };
+	artifacts[1] = (struct hash_artifact){ "k2", "d2" };
+	artifacts[2] = (struct hash_artifact){ "f1", "e1" };
+	artifacts[3] = (struct hash_artifact){ "f2", "e2" };
+	parts = (struct hash_parts){ .spec = &spec, .artifacts = artifacts, .salt = "salt" };
 }
 
 TestSuite(environment, .init = setup);
@@ -84,8 +86,7 @@ static void hash(char ret[SHA256_HEX_SIZE])
 {
 	_cleanup_(hash_components_deinit) struct hash_components components = { 0 };
 
-	hash_environment(
-		&spec, archive_keys, file_keys, NULL, NULL, NULL, "salt", ret, &components);
+	hash_environment(&parts, ret, &components);
 }
 
 static void expect_other(const char *what)
@@ -102,8 +103,8 @@ Test(environment, archives_are_a_set)
 	hash(a);
 	archives[0] = archives[1];
 	archives[1] = archive;
-	archive_keys[0] = "k2";
-	archive_keys[1] = "k1";
+	artifacts[0].key = "k2";
+	artifacts[1].key = "k1";
 	hash(b);
 	cr_expect_str_eq(a, b);
 }
@@ -111,11 +112,11 @@ Test(environment, archives_are_a_set)
 Test(environment, all_of_the_content_matters)
 {
 	hash(a);
-	archive_keys[0] = "k3";
+	artifacts[0].key = "k3";
 	expect_other("an archive's layer");
 	archives[0].target = (char *)"env";
 	expect_other("an archive's target");
-	file_keys[0] = "f2", file_keys[1] = "f1";
+	artifacts[2].key = "f2", artifacts[3].key = "f1";
 	expect_other("a file's layer");
 	files[0].name = (char *)"z.py";
 	expect_other("a file's name");
@@ -155,8 +156,9 @@ Test(environment, who_an_interpreter_of_the_host_is_matters)
 		_cleanup_(hash_components_deinit) struct hash_components components = { 0 };
 
 		memcpy(python.version, versions[i], strlen(versions[i]) + 1);
-		hash_environment(&spec, archive_keys, file_keys, "/usr/bin/python3", &python, NULL,
-			"salt", hashes[i], &components);
+		parts.interpreter = "/usr/bin/python3";
+		parts.python = &python;
+		hash_environment(&parts, hashes[i], &components);
 		cr_expect_str_eq(components.rows[5].kind, "python-identity");
 		cr_expect(strstr(components.rows[5].value, versions[i]));
 	}
@@ -168,12 +170,16 @@ Test(environment, the_components_say_what_it_was_made_from_but_no_secret)
 	_cleanup_(hash_components_deinit) struct hash_components components = { 0 };
 	size_t i;
 
-	hash_environment(&spec, archive_keys, file_keys, NULL, NULL, NULL, "salt", a, &components);
-	cr_assert_eq(components.count, 6);
+	hash_environment(&parts, a, &components);
+	cr_assert_eq(components.count, 11);
 	cr_expect_str_eq(components.rows[0].name, "model");
 	cr_expect_str_eq(components.rows[1].name, "venv");
 	cr_expect_str_eq(components.rows[1].value, "k1");
 	cr_expect_str_eq(components.rows[5].kind, "variable");
+	cr_expect_str_eq(components.rows[7].kind, "archive-content");
+	cr_expect_str_eq(components.rows[7].name, "venv");
+	cr_expect_str_eq(components.rows[7].value, "d1");
+	cr_expect_str_eq(components.rows[10].kind, "bytecode");
 	for (i = 0; i < components.count; i++)
 		cr_expect_null(strstr(components.rows[i].value, "secret"));
 }
@@ -188,12 +194,42 @@ Test(environment, the_worker_matters_unless_it_is_the_default)
 	spec.worker_program = (char *)"/opt/run";
 	hash(a);
 	spec.worker = SPEC_WORKER_DOCKER;
-	hash_environment(&spec, archive_keys, file_keys, NULL, NULL, NULL, "salt", b, &components);
+	hash_environment(&parts, b, &components);
 	cr_expect_str_neq(a, b, "the kind did not matter");
-	cr_assert_eq(components.count, 7);
+	cr_assert_eq(components.count, 12);
 	cr_expect_str_eq(components.rows[6].kind, "worker");
 	cr_expect_str_eq(components.rows[6].name, "docker");
 	cr_expect_str_eq(components.rows[6].value, "/opt/run");
+}
+
+Test(environment, requirements_are_told_apart_by_their_hash_and_shown_by_what_they_name)
+{
+	_cleanup_(hash_components_deinit) struct hash_components components = { 0 };
+	struct hash_required required = { "r1", "c1", "a==1\nb\na==1\n", true };
+	static const char *const shown[][3] = {
+		{ "requirements-content", "", "c1" },
+		{ "installer", "", "uv" },
+		{ "requirement", "a==1", "" },
+		{ "requirement", "b", "" },
+	};
+	size_t i;
+
+	parts.required = &required;
+	hash_environment(&parts, a, &components);
+	cr_expect_str_eq(components.rows[5].kind, "requirements");
+	cr_assert_eq(components.count, 16);
+	for (i = 0; i < ARRAY_SIZE(shown); i++) {
+		cr_expect_str_eq(components.rows[12 + i].kind, shown[i][0]);
+		cr_expect_str_eq(components.rows[12 + i].name, shown[i][1]);
+		cr_expect_str_eq(components.rows[12 + i].value, shown[i][2]);
+	}
+	required.digest = "c2";
+	required.specifiers = NULL;
+	hash(b);
+	cr_expect_str_eq(a, b);
+	required.hash = "r2";
+	hash(b);
+	cr_expect_str_neq(a, b);
 }
 
 Test(environment, the_hash_is_the_same_in_every_version)
