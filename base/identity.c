@@ -162,7 +162,7 @@ int identity_assume(const struct identity *identity, struct error *err)
 	r = learn_self(err);
 	if (r)
 		return r;
-	if (identity->uid == self.uid && self.uid != 0 && !may_change(&self_capabilities))
+	if (identity->uid == self.uid && !may_change(&self_capabilities))
 		return 0;
 	if (!may_change(&self_capabilities))
 		return fail(err, -EPERM, "NOT_ALLOWED",
