@@ -41,12 +41,16 @@ _pyenvctl()
 	verb=$(_pyenvctl_verb)
 	COMPREPLY=()
 	case $prev in
-	--archive | --archive-copy | --python-file | --python | --python-path | --requirements | --flink-conf | --socket | --worker-command | -[afpr])
+	--archive | --archive-copy | --python-file | --python | --python-path | --requirements | --flink-conf | --socket | --worker-command | --worker-program | -[afpr])
 		compopt -o default 2>/dev/null
 		return
 		;;
 	--bytecode)
 		_pyenvctl_offer default always never
+		return
+		;;
+	--installer)
+		_pyenvctl_offer uv pip
 		return
 		;;
 	esac

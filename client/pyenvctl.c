@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&command_release,
 	&command_renew,
 	&command_token,
+	&command_hash,
 	&command_upload,
 	&command_status,
 	&command_list,

@@ -1,5 +1,5 @@
 /*
- * A signal handler has no argument that could lead it to the session: hence the two
+ * A signal handler has no argument that could lead it to the session: hence the
  * static variables, written while the handlers are not there (client) or by the
  * handler alone (caught).
  */
@@ -18,6 +18,7 @@
 
 static struct pyenvd *interrupted_client;
 static volatile sig_atomic_t caught;
+static bool is_catching;
 
 /* --- global options --- */
 
@@ -99,7 +100,8 @@ const struct argument session_arguments[] = {
 static void on_signal(int number)
 {
 	caught = number;
-	pyenvd_cancel(interrupted_client);
+	if (interrupted_client)
+		pyenvd_cancel(interrupted_client);
 }
 
 /* What is ignored (nohup, a shell's background) stays ignored. */
@@ -113,6 +115,13 @@ static void set_handlers(void (*handler)(int number))
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(numbers[i], &action, NULL);
+}
+
+void session_catch_signals(struct session *session)
+{
+	interrupted_client = session->client;
+	is_catching = true;
+	set_handlers(on_signal);
 }
 
 int session_connect(struct session *session)
@@ -130,16 +139,16 @@ int session_connect(struct session *session)
 	if (!session->has_timeout && session->command->is_long)
 		timeout_ms = 0;
 	pyenvd_set_timeout(session->client, timeout_ms);
-	interrupted_client = session->client;
-	set_handlers(on_signal);
+	session_catch_signals(session);
 	return EXIT_DONE;
 }
 
 void session_deinit(struct session *session)
 {
-	if (!session->client)
+	if (!is_catching)
 		return;
 	set_handlers(SIG_DFL);
+	is_catching = false;
 	interrupted_client = NULL;
 	session->client = pyenvd_close(session->client);
 	if (!caught)
@@ -193,6 +202,12 @@ int session_fail_about(
 
 	print_error(session, error->code, error->reason, message);
 	return exit_code_for(session, error);
+}
+
+int session_fail_local(const struct session *session, const struct error *err)
+{
+	print_error(session, PYENVD_UNKNOWN, err->reason, err->text);
+	return exit_code_of(session, EXIT_REFUSED);
 }
 
 int session_fail_usage(const struct session *session, const struct error *err)

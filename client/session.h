@@ -24,10 +24,11 @@ struct session {
 
 extern const struct argument session_arguments[];
 
-/* EXIT_DONE, or what to exit with: everything was said. SIGINT, SIGTERM and SIGHUP
- * cancel calls from then on. */
+/* EXIT_DONE, or what to exit with: everything was said. Signals are caught then. */
 int session_connect(struct session *session);
-/* Closes the connection. Dies of the signal that cancelled a call, if one did. */
+/* From now on SIGINT, SIGTERM and SIGHUP cancel calls, and end waits of ours (EINTR). */
+void session_catch_signals(struct session *session);
+/* Closes the connection. Dies of the signal that was caught, if one was. */
 void session_deinit(struct session *session);
 
 /* All return the exit code. They print to standard error: as JSON, if asked for. */
@@ -35,6 +36,8 @@ int session_fail(const struct session *session, const struct pyenvd_error *error
 /* The same, with "@what: " in front of the message. */
 int session_fail_about(
 	const struct session *session, const char *what, const struct pyenvd_error *error);
+/* What was done here failed, for a reason that a daemon gives as well. */
+int session_fail_local(const struct session *session, const struct error *err);
 /* Something in the command line is wrong. */
 int session_fail_usage(const struct session *session, const struct error *err);
 /* Something failed here: @code is the exit code. */
