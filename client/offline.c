@@ -192,12 +192,11 @@ static void hash_install_of(struct finding *finding, bool use_uv)
 	const struct spec *spec = finding->spec;
 	const struct spec_archive *archive = finding->where.archive;
 	const struct hash_install install = {
+		.spec = spec,
 		.digest = finding->required_digest,
-		.is_offline = spec->requirements.packages,
 		.use_uv = use_uv,
-		.compile = spec->compile,
 		.archive_key = archive ? finding->artifacts[archive - spec->archives].key : NULL,
-		.python_path = archive ? spec->python : finding->python_path,
+		.interpreter = finding->python_path,
 		.python = &finding->python,
 	};
 

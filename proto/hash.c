@@ -93,15 +93,16 @@ bool hash_uses_uv(bool may_use_uv, bool needs_pip, const char *home)
 void hash_requirements(const struct hash_install *install, char ret[SHA256_HEX_SIZE])
 {
 	const struct job_python *python = install->python;
+	const struct spec *spec = install->spec;
 	struct encoder encoder;
 
 	begin(&encoder, "pyenvd requirements 1");
 	add_text(&encoder, install->digest);
-	add_number(&encoder, install->is_offline);
+	add_number(&encoder, spec->requirements.packages != NULL);
 	add_text(&encoder, install->use_uv ? "uv" : "pip");
-	add_text(&encoder, compile_name(install->compile));
+	add_text(&encoder, compile_name(spec->compile));
 	add_text(&encoder, install->archive_key);
-	add_text(&encoder, install->python_path);
+	add_text(&encoder, install->archive_key ? spec->python : install->interpreter);
 	add_text(&encoder, python->implementation);
 	add_text(&encoder, python->version);
 	add_text(&encoder, python->abi);

@@ -25,12 +25,12 @@ const char *hash_layer_kind(enum job_layer layer); /* "archive", … */
 
 /* What decides over what an installer makes. */
 struct hash_install {
+	const struct spec *spec; /* with requirements */
 	const char *digest; /* of the requirements and their packages, hex */
-	bool is_offline, use_uv;
-	enum job_compile compile;
+	bool use_uv;
 	const char *archive_key; /* of the layer that the interpreter is in; NULL: on the host */
-	const char *python_path; /* of the interpreter: in that archive, or absolute */
-	const struct job_python *python;
+	const char *interpreter; /* where it is; in an archive it does not matter where that is */
+	const struct job_python *python; /* who it is */
 };
 
 /* Who installs: uv where it may be used, unless the requirements say what only pip heeds or

@@ -89,15 +89,13 @@ static const struct input *interpreter_input(const struct create_work *work)
 
 static void compute_keys(struct create_work *work, char layer_key[SHA256_HEX_SIZE])
 {
-	const struct spec *spec = work->create->spec;
 	const struct input *input = interpreter_input(work);
 	const struct hash_install what = {
+		.spec = work->create->spec,
 		.digest = work->install.reading.sha256,
-		.is_offline = spec->requirements.packages,
 		.use_uv = work->install.use_uv,
-		.compile = spec->compile,
 		.archive_key = input ? input->layer.key : NULL,
-		.python_path = input ? spec->python : work->interpreter.path,
+		.interpreter = work->interpreter.path,
 		.python = &work->interpreter.python,
 	};
 
