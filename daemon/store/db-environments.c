@@ -201,6 +201,21 @@ int db_list_environments(struct db *db, const char *after, size_t limit, int64_t
 	return r;
 }
 
+int db_list_latest_environments(
+	struct db *db, size_t limit, int64_t uid, struct db_environments *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_LATEST_ENVIRONMENTS);
+	void *rows;
+	int r;
+
+	sql_bind_number(s, uid);
+	sql_bind_number(s, (int64_t)limit);
+	r = db_list(s, read_environment, sizeof(*ret->rows), &rows, &ret->count, err);
+	if (r == 0)
+		ret->rows = rows;
+	return r;
+}
+
 void db_components_deinit(struct db_components *components)
 {
 	size_t i;

@@ -211,6 +211,10 @@ struct db_environments {
 int db_list_environments(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_environments *ret, struct error *err);
 
+/* The latest used first. */
+int db_list_latest_environments(
+	struct db *db, size_t limit, int64_t uid, struct db_environments *ret, struct error *err);
+
 struct db_components {
 	struct db_component *rows; /* owned; db_components_deinit() */
 	size_t count;

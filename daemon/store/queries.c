@@ -101,6 +101,12 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_ENVIRONMENTS] = "SELECT " ENVIRONMENT_COLUMNS " FROM environments AS e"
 				    " WHERE (hash, owner) > (?1, ?2)"
 				    " AND " VISIBLE_TO("?3") " ORDER BY hash, owner LIMIT ?4",
+	/* What is counted, is counted of those alone that are wanted. */
+	[QUERY_LIST_LATEST_ENVIRONMENTS] =
+		"SELECT " ENVIRONMENT_COLUMNS " FROM environments AS e WHERE (hash, owner) IN"
+		" (SELECT hash, owner FROM environments WHERE " VISIBLE_TO(
+			"?1") " ORDER BY used DESC, hash, owner LIMIT ?2) ORDER BY used DESC, "
+			      "hash, owner",
 	[QUERY_LIST_COMPONENTS] = "SELECT kind, name, value FROM components"
 				  " WHERE hash = ?1 AND owner = ?2 ORDER BY position",
 	[QUERY_LIST_ENVIRONMENT_LAYERS] = "SELECT layer FROM environment_layers"

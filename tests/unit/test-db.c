@@ -11,6 +11,7 @@
 
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
+#define ENV_C scratch_hash("cccc1")
 
 static const char *const both[] = { "aaaaaaaa", "bbbbbbbb" };
 
@@ -750,6 +751,24 @@ Test(db, a_uid_does_not_find_the_environments_of_others)
 	cr_expect_eq(db_find_environment(db, ENV_A, 1002, &environment, &err), DB_E_NOT_FOUND);
 	cr_expect_eq(db_find_environment(db, ENV_B, 1002, &environment, &err), 0);
 	cr_expect_eq(db_find_environment(db, ENV_A, -1, &environment, &err), DB_E_EXISTS);
+}
+
+Test(db, the_latest_used_environments_of_a_uid_come_first)
+{
+	struct db_environments list = { 0 };
+
+	use_as(ENV_A, 1000);
+	use_as(ENV_B, 1001);
+	cr_assert_eq(db_use_environment(db, ENV_C, 1000, NULL, 0, NULL, 0, 2, &err), 0);
+	cr_assert_eq(db_list_latest_environments(db, 5, 1000, &list, &err), 0);
+	cr_assert_eq(list.count, 2);
+	cr_expect_str_eq(list.rows[0].hash, ENV_C);
+	cr_expect_str_eq(list.rows[1].hash, ENV_A);
+	free(list.rows);
+	cr_assert_eq(db_list_latest_environments(db, 2, -1, &list, &err), 0);
+	cr_assert_eq(list.count, 2);
+	cr_expect_str_eq(list.rows[0].hash, ENV_C);
+	free(list.rows);
 }
 
 Test(db, environments_are_listed_in_pages_that_tell_owners_apart)
