@@ -14,6 +14,8 @@
  *	       -> as above, a file of the same size: wait, then look again
  *	       -> make
  *
+ *	digested, only looked for -> the layer is READY, or not
+ *
  *	the layer is there -> if it is to be kept: it is an artifact already, or becomes one
  *
  * Every step either goes on at once or returns INPUT_E_LATER with exactly one wait
@@ -81,7 +83,7 @@ static int ready(struct input *input, enum input_origin origin, struct error *er
 	input->origin = origin;
 	input->is_ready = true;
 	pins_add(layers_pins(input->layers), input->layer.id);
-	return input->keep && !*input->pinned ? keep(input, err) : 0;
+	return input->keep && !input->only_look && !*input->pinned ? keep(input, err) : 0;
 }
 
 static struct layers_want want_of(const struct input *input)
@@ -182,8 +184,8 @@ static int go_on_keyed(struct input *input, struct error *err)
 	r = db_find_layer_by_key(input->core->db, input->key, owner, &input->layer, err);
 	if (r == 0)
 		return ready(input, INPUT_FOUND, err);
-	if (r < 0)
-		return r;
+	if (r < 0 || input->only_look)
+		return r < 0 ? r : 0;
 	making = layers_find_making(input->layers, input->key, owner);
 	if (making)
 		return join(input, making, INPUT_JOINED);
@@ -250,6 +252,8 @@ static int go_on_located(struct input *input, struct error *err)
 	if (r < 0)
 		return r;
 	input->digest[0] = 0;
+	if (input->only_look)
+		return compute(input, false);
 	want = want_of(input);
 	making = layers_find_making_from(input->layers, &want);
 	if (making)

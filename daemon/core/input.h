@@ -24,12 +24,15 @@ struct input {
 	const char *name; /* of an entry of python.files; NULL: an archive */
 	enum job_compile compile;
 	bool keep; /* its content becomes an artifact: it may not be a directory */
+	bool only_look; /* no layer is made or waited for, and no artifact */
 	/* Once, when it took longer than input_begin(). @err NULL: it is ready. */
 	void (*done)(struct input *input, const struct error *err);
 	void *owner; /* the caller's; not touched */
 
-	/* The layer, pinned, once the input is ready. */
-	struct db_layer layer;
+	/* What it is, once done. */
+	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE]; /* the key of its layer */
+	bool is_ready; /* the layer is there; always, unless only looked for */
+	struct db_layer layer; /* pinned, while it is ready */
 	enum input_origin origin;
 	bool is_directory; /* the source */
 	bool has_waited; /* for a worker, whatever for */
@@ -40,13 +43,11 @@ struct input {
 	struct fs_identity file; /* of an artifact its size alone */
 	char pinned[ARTIFACT_NAME_SIZE]; /* the artifact's name; "" while there is none */
 	enum job_layer kind;
-	char digest[SHA256_HEX_SIZE], key[SHA256_HEX_SIZE];
 	struct creation_waiter waiter;
 	struct layers_key_waiter key_waiter;
 	struct digesting *digesting; /* borrowed; while waiting for a digest */
 	struct making *making; /* borrowed; while waiting for a layer */
 	bool is_being_kept; /* while waiting for the artifact */
-	bool is_ready;
 };
 
 enum {
