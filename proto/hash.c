@@ -308,7 +308,8 @@ static void add_details(const struct hash_parts *parts, struct hash_components *
 	if (!required)
 		return;
 	add_component(ret, "requirements-content", "", required->digest);
-	add_component(ret, "installer", "", required->use_uv ? "uv" : "pip");
+	if (required->hash)
+		add_component(ret, "installer", "", required->use_uv ? "uv" : "pip");
 	add_specifiers(ret, required->specifiers);
 }
 

@@ -64,7 +64,9 @@ struct hash_artifact {
 
 /* Requirements; hex, but the specifiers. */
 struct hash_required {
-	const char *hash; /* hash_requirements() */
+	/* hash_requirements(); NULL when it is not known for which Python: what hash_environment()
+	 * computes then is none. */
+	const char *hash;
 	const char *digest; /* of what was read */
 	const char *specifiers; /* what they name, a line each; may be NULL */
 	bool use_uv;

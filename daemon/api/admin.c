@@ -236,7 +236,6 @@ static int fill_environment(struct manager *manager, const struct db_environment
 {
 	_cleanup_(db_components_deinit) struct db_components components = { 0 };
 	struct db_ids ids = { 0 };
-	size_t i;
 	int r;
 
 	r = manager_environment_layers(manager, environment, &ids, err);
@@ -245,17 +244,8 @@ static int fill_environment(struct manager *manager, const struct db_environment
 	if (r == 0) {
 		wire->layer_ids = convert_ids(&ids, pool);
 		wire->n_layer_ids = ids.count;
-		wire->components = convert_alloc(pool, components.count, sizeof(*wire->components));
+		wire->components = convert_components(&components, pool);
 		wire->n_components = components.count;
-	}
-	for (i = 0; i < components.count && r == 0; i++) {
-		Pyenvd__V1__Component *part = convert_alloc(pool, 1, sizeof(*part));
-
-		pyenvd__v1__component__init(part);
-		part->kind = convert_keep(pool, text_copy(components.rows[i].kind));
-		part->name = convert_keep(pool, text_copy(components.rows[i].name));
-		part->value = convert_keep(pool, text_copy(components.rows[i].value));
-		wire->components[i] = part;
 	}
 	free(ids.rows);
 	return r;

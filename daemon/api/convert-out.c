@@ -229,6 +229,23 @@ Pyenvd__V1__Artifact **convert_artifacts(
 	return list;
 }
 
+Pyenvd__V1__Component **convert_components(
+	const struct db_components *components, struct convert_pool *pool)
+{
+	Pyenvd__V1__Component *wire = make_array(pool, Pyenvd__V1__Component, components->count);
+	Pyenvd__V1__Component **list = make_array(pool, Pyenvd__V1__Component *, components->count);
+	size_t i;
+
+	for (i = 0; i < components->count; i++) {
+		pyenvd__v1__component__init(&wire[i]);
+		wire[i].kind = copy(pool, components->rows[i].kind);
+		wire[i].name = copy(pool, components->rows[i].name);
+		wire[i].value = copy(pool, components->rows[i].value);
+		list[i] = &wire[i];
+	}
+	return list;
+}
+
 Pyenvd__V1__Environment *convert_environment(
 	const struct db_environment *environment, struct convert_pool *pool)
 {

@@ -34,6 +34,8 @@ Pyenvd__V1__Layer *convert_layer(
 void convert_artifact(const struct db_artifact *artifact, Pyenvd__V1__Artifact *ret);
 Pyenvd__V1__Artifact **convert_artifacts(
 	const struct db_artifact *rows, size_t count, struct convert_pool *pool);
+Pyenvd__V1__Component **convert_components(
+	const struct db_components *components, struct convert_pool *pool);
 Pyenvd__V1__Environment *convert_environment(
 	const struct db_environment *environment, struct convert_pool *pool);
 Pyenvd__V1__Lease *convert_lease(

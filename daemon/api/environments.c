@@ -262,6 +262,11 @@ static const struct rpc_method methods[] = {
 		.handle = create_stream,
 	},
 	{
+		.path = "/pyenvd.v1.Environments/ExplainEnvironment",
+		.request = &pyenvd__v1__explain_environment_request__descriptor,
+		.handle = explanations_handle,
+	},
+	{
 		.path = "/pyenvd.v1.Environments/CreateRetrievalToken",
 		.request = &pyenvd__v1__create_retrieval_token_request__descriptor,
 		.handle = create_retrieval_token,

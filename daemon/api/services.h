@@ -13,5 +13,8 @@ void artifacts_handle_upload(struct rpc *rpc, const ProtobufCMessage *message);
 void artifacts_handle_upload_end(struct rpc *rpc);
 void artifacts_handle_find(struct rpc *rpc, const ProtobufCMessage *message);
 
+/* The same (explanations.c). */
+void explanations_handle(struct rpc *rpc, const ProtobufCMessage *message);
+
 /* The daemon stops: every HoldLease stream ends, its lease waits (environments.c). */
 void environments_end_holds(struct api *api);

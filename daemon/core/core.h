@@ -65,6 +65,14 @@ struct peer {
 	char reader[SHA256_HEX_SIZE]; /* hash_reader() of the identity */
 };
 
+/* Whether requirements may be installed by uv. */
+static inline bool core_may_use_uv(const struct core *core)
+{
+	const struct core_install *install = &core->config.install;
+
+	return install->uv && install->installer != CORE_INSTALLER_PIP;
+}
+
 /* The owner of what is made for this uid. */
 static inline int64_t core_owner(const struct core *core, uid_t uid)
 {

@@ -59,14 +59,6 @@ int create_install_read(struct create_work *work, struct error *err)
 
 /* ---- the key */
 
-static bool wants_uv(const struct create_work *work)
-{
-	const struct core_install *config = &work->creates->core->config.install;
-
-	return hash_uses_uv(config->uv && config->installer != CORE_INSTALLER_PIP,
-		work->install.reading.needs_pip, work->interpreter.home);
-}
-
 static int check_installer(const struct create_work *work, struct error *err)
 {
 	if (work->install.use_uv || *work->interpreter.python.pip)
@@ -177,7 +169,8 @@ int create_install_prepare(struct create_work *work, struct error *err)
 
 	if (!work->create->spec->requirements.path || work->install.is_ready)
 		return 0;
-	work->install.use_uv = wants_uv(work);
+	work->install.use_uv = hash_uses_uv(
+		core_may_use_uv(core), work->install.reading.needs_pip, work->interpreter.home);
 	r = check_installer(work, err);
 	if (r)
 		return r;

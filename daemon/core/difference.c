@@ -384,6 +384,13 @@ static void compare_workers(const struct sides *sides)
 			text_format("workers: %s here, %s there", words_here, words_there));
 }
 
+void differences_add(struct differences *differences, const char *kind, char *text)
+{
+	const struct sides sides = { .ret = differences };
+
+	add(&sides, kind, "", "", "", text);
+}
+
 void differences_find(const struct db_components *here, const struct db_components *there,
 	struct differences *ret)
 {

@@ -23,6 +23,9 @@ void differences_deinit(struct differences *differences);
 void differences_find(const struct db_components *here, const struct db_components *there,
 	struct differences *ret);
 
+/* One that is not about a component; takes @text. */
+void differences_add(struct differences *differences, const char *kind, char *text);
+
 /* How many of @there are @here as well; @sorted is @here by difference_compare(). */
 size_t difference_count_equal(
 	const struct db_components *sorted, const struct db_components *there);

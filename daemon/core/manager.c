@@ -20,6 +20,7 @@ struct manager {
 	struct uploads *uploads;
 	struct leases *leases;
 	struct creates *creates;
+	struct explains *explains;
 	struct upkeep *upkeep;
 	int64_t started;
 	bool is_draining;
@@ -52,6 +53,8 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->leases = leases_new(core, manager->janitor);
 	manager->creates = creates_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->leases, manager->artifacts);
+	manager->explains = explains_new(core, manager->digests, manager->probes, manager->readings,
+		manager->layers, manager->artifacts);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
 	layers_on_ready(manager->layers, on_added, manager);
 	artifacts_on_added(manager->artifacts, on_added, manager);
@@ -69,6 +72,7 @@ struct manager *manager_free(struct manager *manager)
 	if (!manager)
 		return NULL;
 	upkeep_free(manager->upkeep);
+	explains_free(manager->explains);
 	creates_free(manager->creates);
 	leases_free(manager->leases);
 	uploads_free(manager->uploads);
@@ -117,6 +121,13 @@ int manager_create(struct manager *manager, struct create *create, struct error 
 	if (manager->is_draining)
 		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
 	return create_begin(manager->creates, create, err);
+}
+
+int manager_explain(struct manager *manager, struct explain *explain, struct error *err)
+{
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	return explain_begin(manager->explains, explain, err);
 }
 
 void manager_end_delivery(struct manager *manager, const char *lease_id, bool delivered)

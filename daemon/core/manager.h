@@ -8,6 +8,7 @@
  */
 #include "daemon/core/collect.h"
 #include "daemon/core/create.h"
+#include "daemon/core/explain.h"
 #include "daemon/core/leases.h"
 #include "daemon/core/uploads.h"
 
@@ -32,6 +33,9 @@ void manager_admit(const struct manager *manager, struct peer *peer, pid_t pid);
  * under way: manager_end_delivery() must follow, exactly once. */
 int manager_create(struct manager *manager, struct create *create, struct error *err);
 void manager_end_delivery(struct manager *manager, const char *lease_id, bool delivered);
+
+/* As explain_begin(). */
+int manager_explain(struct manager *manager, struct explain *explain, struct error *err);
 
 int manager_release(struct manager *manager, const struct peer *peer, const char *lease_id,
 	bool *released, struct error *err);
