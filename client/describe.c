@@ -182,6 +182,39 @@ void describe_created(const Pyenvd__V1__CreateEnvironmentResponse *response, FIL
 		print_layers(response, file);
 }
 
+static void fact_nearest(FILE *file, const Pyenvd__V1__ExplainEnvironmentResponse *response)
+{
+	_cleanup_free_ char *age = NULL;
+
+	if (!response->nearest) {
+		fact("nearest", "none has anything of it");
+		return;
+	}
+	age = format_age(response->nearest->last_used_unix_ms);
+	fact("nearest", "%s (%" PRIu32 " of %zu parts, used %s ago)",
+		response->nearest->dependency_hash, response->nearest_equal, response->n_components,
+		age);
+}
+
+void describe_explanation(const Pyenvd__V1__ExplainEnvironmentResponse *response, FILE *file)
+{
+	const char *hash = *response->dependency_hash
+		? response->dependency_hash
+		: "(it depends on a Python in an archive that is not prepared)";
+	size_t i;
+
+	if (response->known)
+		fact(response->ready ? "known and ready" : "known, not ready", "%s", hash);
+	else
+		fact(response->ready ? "ready, not known" : "not known", "%s", hash);
+	fact_texts(file, "to prepare", response->missing, response->n_missing);
+	if (response->known)
+		return;
+	fact_nearest(file, response);
+	for (i = 0; i < response->n_differences; i++)
+		fact("differs", "%s", response->differences[i]->text);
+}
+
 void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file)
 {
 	size_t i;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 void describe_created(const Pyenvd__V1__CreateEnvironmentResponse *response, FILE *file);
+void describe_explanation(const Pyenvd__V1__ExplainEnvironmentResponse *response, FILE *file);
 void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file);
 void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file);
 void describe_lease(const Pyenvd__V1__Lease *lease, FILE *file);

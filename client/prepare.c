@@ -77,6 +77,16 @@ static void name_upload(struct pyenvd_error *error, const char *path)
 			words);
 }
 
+/* It is what the daemon cannot read, and we can. */
+static bool is_for_upload(const struct preparation *preparation, const struct pyenvd_error *error)
+{
+	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
+		!text_equal(error->reason, "SOURCE_UNREADABLE"))
+		return false;
+	return request_has_path(preparation->request, error->source) &&
+		upload_is_possible(error->source);
+}
+
 /* True: try again. Else @error says what the user is to hear. Each input is given up for a
  * digest once, so this comes to an end. */
 static bool upload_instead(struct preparation *preparation, struct pyenvd_error *error)
@@ -84,10 +94,7 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 	_cleanup_free_ char *path = text_copy(error->source);
 	struct uploaded uploaded;
 
-	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
-		!text_equal(error->reason, "SOURCE_UNREADABLE"))
-		return false;
-	if (!request_has_path(preparation->request, path) || !upload_is_possible(path))
+	if (!is_for_upload(preparation, error))
 		return false;
 	if (upload_file(preparation->session, path, progress_of(preparation), &uploaded, error)) {
 		name_upload(error, path);
@@ -119,19 +126,55 @@ static bool recall_uploads(struct preparation *preparation, const struct pyenvd_
 	return preparation->swap_count > 0;
 }
 
-static void name_sources(
-	const struct preparation *preparation, Pyenvd__V1__CreateEnvironmentResponse *response)
+/* The same where nothing is to be made, so nothing is uploaded: what is there already. */
+static bool find_instead(struct preparation *preparation, struct pyenvd_error *error)
+{
+	_cleanup_free_ char *path = text_copy(error->source);
+	struct pyenvd_error missing;
+	struct uploaded found;
+
+	if (!is_for_upload(preparation, error))
+		return false;
+	if (upload_find(preparation->session, path, progress_of(preparation), &found, &missing)) {
+		if (text_equal(missing.reason, "ARTIFACT_NOT_FOUND"))
+			snprintf(error->message, sizeof(error->message),
+				"'%s' cannot be read by the daemon, and was not uploaded yet: a "
+				"create would do that",
+				path);
+		return false;
+	}
+	use_digest(preparation, path, found.sha256);
+	return true;
+}
+
+static void name_source(const struct preparation *preparation, char **source)
+{
+	char *name = text_copy(name_of(preparation, *source));
+
+	if (*source != protobuf_c_empty_string)
+		free(*source);
+	*source = name;
+}
+
+static void begin(struct preparation *preparation)
+{
+	request_begin(preparation->request);
+	progress_init(&preparation->progress, stderr);
+	preparation->is_watched = preparation->progress.file && !preparation->session->is_quiet;
+}
+
+/* Returns the exit code. */
+static int end(struct preparation *preparation, const struct pyenvd_error *error)
 {
 	size_t i;
 
-	for (i = 0; preparation->swap_count && i < response->n_layers; i++) {
-		Pyenvd__V1__PreparedLayer *layer = response->layers[i];
-		char *name = text_copy(name_of(preparation, layer->source));
-
-		if (layer->source != protobuf_c_empty_string)
-			free(layer->source);
-		layer->source = name;
+	progress_deinit(&preparation->progress);
+	for (i = 0; i < preparation->swap_count; i++) {
+		free(preparation->swaps[i].path);
+		free(preparation->swaps[i].source);
 	}
+	free(preparation->swaps);
+	return error->code ? session_fail(preparation->session, error) : EXIT_DONE;
 }
 
 int prepare_environment(const struct session *session, struct request *request,
@@ -142,22 +185,31 @@ int prepare_environment(const struct session *session, struct request *request,
 	struct pyenvd_error error;
 	size_t i;
 
-	request_begin(request);
-	progress_init(&preparation.progress, stderr);
-	preparation.is_watched = preparation.progress.file && !session->is_quiet;
+	begin(&preparation);
 	do {
 		error = (struct pyenvd_error){ 0 };
 		pyenvd_create_environment(session->client, &request->message,
 			preparation.is_watched ? &watcher : NULL, ret, &error);
 	} while (error.code &&
 		(upload_instead(&preparation, &error) || recall_uploads(&preparation, &error)));
-	if (!error.code)
-		name_sources(&preparation, *ret);
-	progress_deinit(&preparation.progress);
-	for (i = 0; i < preparation.swap_count; i++) {
-		free(preparation.swaps[i].path);
-		free(preparation.swaps[i].source);
-	}
-	free(preparation.swaps);
-	return error.code ? session_fail(session, &error) : EXIT_DONE;
+	for (i = 0; !error.code && i < (*ret)->n_layers; i++)
+		name_source(&preparation, &(*ret)->layers[i]->source);
+	return end(&preparation, &error);
+}
+
+int prepare_explanation(const struct session *session, struct request *request,
+	Pyenvd__V1__ExplainEnvironmentResponse **ret)
+{
+	struct preparation preparation = { .session = session, .request = request };
+	struct pyenvd_error error;
+	size_t i;
+
+	begin(&preparation);
+	do {
+		error = (struct pyenvd_error){ 0 };
+		pyenvd_explain_environment(session->client, &request->message, ret, &error);
+	} while (error.code && find_instead(&preparation, &error));
+	for (i = 0; !error.code && i < (*ret)->n_missing; i++)
+		name_source(&preparation, &(*ret)->missing[i]);
+	return end(&preparation, &error);
 }

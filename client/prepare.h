@@ -1,5 +1,5 @@
 #pragma once
-/* The create that `create` and `run` share. One thread. */
+/* What verbs share that say what an environment is to be. One thread. */
 #include "client/request.h"
 #include "client/session.h"
 
@@ -7,3 +7,6 @@
  * everything said. *ret is to be freed with pyenvd_message_free(). */
 int prepare_environment(const struct session *session, struct request *request,
 	Pyenvd__V1__CreateEnvironmentResponse **ret);
+/* The same; nothing is uploaded. */
+int prepare_explanation(const struct session *session, struct request *request,
+	Pyenvd__V1__ExplainEnvironmentResponse **ret);

@@ -19,6 +19,7 @@ static const struct command *const commands[] = {
 	&command_renew,
 	&command_token,
 	&command_hash,
+	&command_explain,
 	&command_upload,
 	&command_status,
 	&command_list,

@@ -150,6 +150,21 @@ DEFINE_CALL(pyenvd_list_artifacts, "ListArtifacts", Pyenvd__V1__ListRequest,
 	Pyenvd__V1__ListArtifactsResponse);
 DEFINE_CALL(pyenvd_collect, "Collect", Pyenvd__V1__CollectRequest, Pyenvd__V1__CollectResponse);
 
+enum pyenvd_code pyenvd_explain_environment(struct pyenvd *client,
+	const Pyenvd__V1__CreateEnvironmentRequest *request,
+	Pyenvd__V1__ExplainEnvironmentResponse **ret, struct pyenvd_error *error)
+{
+	Pyenvd__V1__ExplainEnvironmentRequest outer = PYENVD__V1__EXPLAIN_ENVIRONMENT_REQUEST__INIT;
+	ProtobufCMessage *answer;
+	enum pyenvd_code code;
+
+	outer.request = (Pyenvd__V1__CreateEnvironmentRequest *)request;
+	code = pyenvd_call(client, "ExplainEnvironment", &outer.base, &answer, error);
+	if (code == PYENVD_OK)
+		*ret = (Pyenvd__V1__ExplainEnvironmentResponse *)(void *)answer;
+	return code;
+}
+
 enum pyenvd_code pyenvd_find_artifact(struct pyenvd *client, const char *sha256,
 	Pyenvd__V1__FindArtifactResponse **ret, struct pyenvd_error *error)
 {

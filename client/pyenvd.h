@@ -148,6 +148,11 @@ enum pyenvd_code pyenvd_create_environment(struct pyenvd *client,
 	const Pyenvd__V1__CreateEnvironmentRequest *request, const struct pyenvd_watcher *watcher,
 	Pyenvd__V1__CreateEnvironmentResponse **ret, struct pyenvd_error *error);
 
+/* Whether a create of @request would find all of it prepared, and if not, why. */
+enum pyenvd_code pyenvd_explain_environment(struct pyenvd *client,
+	const Pyenvd__V1__CreateEnvironmentRequest *request,
+	Pyenvd__V1__ExplainEnvironmentResponse **ret, struct pyenvd_error *error);
+
 /* *ret: the absolute path of a new retrieval token; to be freed with free(). */
 enum pyenvd_code pyenvd_create_retrieval_token(
 	struct pyenvd *client, const char *lease_id, char **ret, struct pyenvd_error *error);

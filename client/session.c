@@ -85,8 +85,8 @@ const struct argument session_arguments[] = {
 		take_socket },
 	{ "timeout", 0, "DURATION",
 		"the most a call may take (90, 90s, 5m, 2h, 1d);\n"
-		"default: 30s, but no limit for create, run, upload\n"
-		"and collect",
+		"default: 30s, but no limit for create, run, explain,\n"
+		"upload and collect",
 		take_timeout },
 	{ "json", 0, NULL, "print JSON, errors too", take_json },
 	{ "quiet", 'q', NULL, "no progress on the terminal", take_quiet },

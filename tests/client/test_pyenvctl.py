@@ -625,6 +625,19 @@ class Others(Case):
         creations = json.loads(self.ctl("list", "creations", "--json")[0])
         self.assertEqual(creations["creations"][0]["phase"], 99)
 
+    def test_explain(self):
+        out, _ = self.ctl("explain", "--label", "known", "--python", "python9")
+        self.assertRegex(out, "^known and ready: +0123456789abcdef[0-9a-f]*\n$")
+        self.assertEqual(self.request()["request"]["python"], "python9")
+        self.assertNotIn("holder", self.request()["request"])
+        out, _ = self.ctl("explain")
+        self.assertRegex(out, "^ready, not known: +0123456789abcdef")
+        self.assertRegex(out, r"(?m)^nearest: +fedcba[0-9a-f]* \(0 of 1 parts, used .* ago\)$")
+        self.assertRegex(out, r"(?m)^differs: +variable A \?\[31m only here$")
+        self.assertIs(json.loads(self.ctl("explain", "--json")[0])["known"], False)
+        _, err = self.ctl("explain", "word", code=2)
+        self.assertIn("unexpected argument 'word'", err)
+
     def test_show(self):
         self.assertRegex(self.ctl("show", "lease1")[0], "(?m)^holder: +process 4711$")
         self.assertRegex(self.ctl("show", "layer1")[0], "(?m)^entries: +17$")

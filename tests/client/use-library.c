@@ -193,6 +193,17 @@ static void check_upload(void)
 	CHECK(strcmp(error.reason, "ARTIFACT_NOT_FOUND") == 0);
 }
 
+static void check_explain(void)
+{
+	Pyenvd__V1__CreateEnvironmentRequest request = PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__INIT;
+	Pyenvd__V1__ExplainEnvironmentResponse *explained;
+
+	request.label = (char *)"known";
+	CHECK(pyenvd_explain_environment(client, &request, &explained, &error) == PYENVD_OK);
+	CHECK(explained->known && explained->ready);
+	pyenvd_message_free(explained);
+}
+
 static void *cancel_soon(void *data)
 {
 	usleep(100000);
@@ -278,6 +289,7 @@ int main(int argc, char **argv)
 	check_create();
 	check_hold();
 	check_upload();
+	check_explain();
 	check_cancel();
 	check_deadline();
 	check_large();

@@ -136,6 +136,18 @@ class Environments(services.EnvironmentsServicer):
             refuse(context, grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED", "not yours")
         return pb.ReleaseEnvironmentResponse(released=request.lease_id != "gone")
 
+    def ExplainEnvironment(self, request, context):
+        self.calls.begin("ExplainEnvironment", request, context)
+        difference = pb.Difference(kind="variable", name="A", text="variable A \033[31m only here")
+        return pb.ExplainEnvironmentResponse(
+            dependency_hash=HASH,
+            known=request.request.label == "known",
+            ready=True,
+            components=[pb.Component(kind="variable", name="A")],
+            nearest=pb.Environment(dependency_hash=HASH[::-1], last_used_unix_ms=NOW),
+            differences=[difference],
+        )
+
     def CreateRetrievalToken(self, request, context):
         self.calls.begin("CreateRetrievalToken", request, context)
         if request.lease_id == "gone":
