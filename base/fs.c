@@ -179,6 +179,13 @@ bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)
 		a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
 
+char *fs_identity_format(const struct fs_identity *f)
+{
+	return text_format("%llx:%llx:%llu:%lld:%lld", (unsigned long long)f->dev,
+		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
+		(long long)f->ctime_ns);
+}
+
 int fs_identify(int dir, const char *path, struct fs_identity *ret, enum fs_type *type)
 {
 	struct statx st;

@@ -44,6 +44,8 @@ struct fs_identity {
 };
 
 bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b);
+/* The same text for equal ones, another for others; owned by the caller. */
+char *fs_identity_format(const struct fs_identity *identity);
 
 enum fs_type {
 	FS_REGULAR,

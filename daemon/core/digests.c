@@ -95,13 +95,13 @@ static void work_stop(void *data)
 	pool_cancel(digesting->digests->core->pool, &digesting->job);
 }
 
-static char *format_source(const char *path, const struct fs_identity *f, const struct peer *peer,
-	bool may_be_directory)
+static char *format_source(const char *path, const struct fs_identity *identity,
+	const struct peer *peer, bool may_be_directory)
 {
+	_cleanup_free_ char *file = fs_identity_format(identity);
+
 	/* A directory is more than its inode: its path must be the same as well. */
-	return text_format("%llx:%llx:%llu:%lld:%lld/%s/%s", (unsigned long long)f->dev,
-		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
-		(long long)f->ctime_ns, peer->reader, may_be_directory ? path : "");
+	return text_format("%s/%s/%s", file, peer->reader, may_be_directory ? path : "");
 }
 
 struct digesting *digests_compute(struct digests *digests, const char *path,

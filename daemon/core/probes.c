@@ -40,11 +40,9 @@ struct probing {
 
 static char *format_key(const struct probes_subject *subject)
 {
-	const struct fs_identity *f = subject->file;
+	_cleanup_free_ char *file = fs_identity_format(subject->file);
 
-	return text_format("%llx:%llx:%llu:%lld:%lld/%s/%s", (unsigned long long)f->dev,
-		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
-		(long long)f->ctime_ns, subject->peer->reader, subject->path);
+	return text_format("%s/%s/%s", file, subject->peer->reader, subject->path);
 }
 
 /* ---- those that are known */
