@@ -9,6 +9,7 @@
 #include <linux/posix_acl_xattr.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -137,6 +138,16 @@ int fs_copy(int from, int to, uint64_t size)
 	for (n = 1; size && n > 0; size -= n > 0 ? (uint64_t)n : 0)
 		n = copy_some(from, to, buffer, size < chunk ? (size_t)size : chunk);
 	return n < 0 ? (int)n : size ? -ENODATA : 0;
+}
+
+int fs_get_room(int fd, uint64_t *ret)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(fd, &fs))
+		return -errno;
+	*ret = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
 }
 
 static int compare_uids(const void *a, const void *b)

@@ -8,10 +8,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/fs.h"
 #include "daemon/worker/install-internal.h"
 #include "daemon/worker/program.h"
 
@@ -31,13 +31,9 @@ static void take_output(void *data, const uint8_t *bytes, size_t size)
 static int check_room(void *data, struct error *err)
 {
 	const struct install *install = ((struct install_work *)data)->install;
-	struct statvfs fs;
 	uint64_t room;
 
-	if (fstatvfs(install->directory_fd, &fs))
-		return 0;
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (room >= install->limits.reserve_bytes)
+	if (fs_get_room(install->directory_fd, &room) || room >= install->limits.reserve_bytes)
 		return 0;
 	return fail(err, -ENOSPC, "NO_SPACE",
 		"installing '%s': the disk has %llu bytes left, less than the reserve of %llu",
