@@ -61,12 +61,18 @@ static void encode_locate(Pyenvd__Worker__Job *message, const struct job *job, s
 	pack(message, ret);
 }
 
+/* What is not there is empty in a message. */
+static char *text_of(const char *text)
+{
+	return (char *)(text ? text : "");
+}
+
 static void encode_probe(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	Pyenvd__Worker__Probe probe = PYENVD__WORKER__PROBE__INIT;
 
 	probe.path = (char *)job->probe.path;
-	probe.home = (char *)(job->probe.home ? job->probe.home : "");
+	probe.home = text_of(job->probe.home);
 	message->job_case = PYENVD__WORKER__JOB__JOB_PROBE;
 	message->probe = &probe;
 	pack(message, ret);
@@ -93,12 +99,6 @@ static Pyenvd__Worker__Identity *from_identity(
 	ret->n_groups = identity->group_count;
 	ret->groups = identity->groups;
 	return ret;
-}
-
-/* What is not there is empty in a message. */
-static char *text_of(const char *text)
-{
-	return (char *)(text ? text : "");
 }
 
 static Pyenvd__Worker__Requirements *from_requirements(
@@ -201,7 +201,7 @@ static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, 
 	from_limits(in->limits, &limits);
 	extract.source = from_source(in->path, &in->expected, &source);
 	extract.kind = kinds[in->layer];
-	extract.name = (char *)(in->name ? in->name : "");
+	extract.name = text_of(in->name);
 	extract.hash = in->hash;
 	if (in->expected_sha256) {
 		extract.expected_sha256.data = (uint8_t *)in->expected_sha256;
@@ -214,7 +214,7 @@ static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, 
 	extract.limits = &limits;
 	extract.threads = in->threads;
 	extract.directory = (char *)in->directory;
-	extract.header = (char *)(in->header ? in->header : "");
+	extract.header = text_of(in->header);
 	extract.source_is_open = in->has_source;
 	message->job_case = PYENVD__WORKER__JOB__JOB_EXTRACT;
 	message->extract = &extract;
