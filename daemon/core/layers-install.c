@@ -81,13 +81,6 @@ static void on_done(
 	making_end(making, result);
 }
 
-/* ---- in the middle */
-
-static void on_progress(struct job *job, const struct job_progress *progress)
-{
-	container_of(job, struct making, job)->progress = *progress;
-}
-
 /* ---- the beginning */
 
 static int open_all(struct making *making, struct error *err)
@@ -145,7 +138,7 @@ int making_install_fill_job(struct making *making, struct error *err)
 			.header = making->header,
 			.log_path = install->log_path,
 		},
-		.progress = on_progress,
+		.progress = making_on_progress,
 		.done = on_done,
 	};
 	making->job.install.installers = slots_uids(

@@ -68,6 +68,8 @@ char *layers_format_source(const struct layers_want *want);
 int making_try_start(struct making *making, struct error *err);
 /* @making->err says why there is nothing to clean up but what there is. */
 void making_fail_to_start(struct making *making);
+/* Of its job. */
+void making_on_progress(struct job *job, const struct job_progress *progress);
 /* The job has ended, well or not (making->err). */
 void making_end(struct making *making, const struct job_result *result);
 

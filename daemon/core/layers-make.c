@@ -159,7 +159,7 @@ static void on_done(
 
 /* ---- in the middle */
 
-static void on_progress(struct job *job, const struct job_progress *progress)
+void making_on_progress(struct job *job, const struct job_progress *progress)
 {
 	container_of(job, struct making, job)->progress = *progress;
 }
@@ -259,7 +259,7 @@ static void fill_job(struct making *making)
 			.header = making->header,
 		},
 		.digested = on_digested,
-		.progress = on_progress,
+		.progress = making_on_progress,
 		.done = on_done,
 	};
 }
