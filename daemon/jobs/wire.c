@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include "proto/worker-file.h"
 #include "worker.pb-c.h"
 
 static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
@@ -10,28 +11,6 @@ static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
 
 	pyenvd__worker__job__pack(message, buffer_reserve(ret, size));
 	ret->size += size;
-}
-
-static void from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
-{
-	pyenvd__worker__file_identity__init(ret);
-	ret->dev = file->dev;
-	ret->ino = file->ino;
-	ret->size = file->size;
-	ret->mtime_ns = file->mtime_ns;
-	ret->ctime_ns = file->ctime_ns;
-}
-
-static void to_file(const Pyenvd__Worker__FileIdentity *file, struct fs_identity *ret)
-{
-	if (file)
-		*ret = (struct fs_identity){
-			.dev = file->dev,
-			.ino = file->ino,
-			.size = file->size,
-			.mtime_ns = file->mtime_ns,
-			.ctime_ns = file->ctime_ns,
-		};
 }
 
 struct source_message {
@@ -43,7 +22,7 @@ static Pyenvd__Worker__Source *from_source(
 	const char *path, const struct fs_identity *expected, struct source_message *ret)
 {
 	pyenvd__worker__source__init(&ret->source);
-	from_file(expected, &ret->file);
+	worker_file_from(expected, &ret->file);
 	ret->source.path = (char *)path;
 	ret->source.expected = &ret->file;
 	return &ret->source;
@@ -341,7 +320,7 @@ static int to_digested(const struct job *job, const Pyenvd__Worker__Digested *di
 	if (digested->sha256.len != SHA256_SIZE)
 		return -EBADMSG;
 	memcpy(result->sha256, digested->sha256.data, SHA256_SIZE);
-	to_file(digested->identity, &result->file);
+	worker_file_to(digested->identity, &result->file);
 	result->is_directory = digested->is_directory;
 	*ret = job->kind == JOB_EXTRACT ? WIRE_DIGESTED : WIRE_RESULT;
 	return 0;
@@ -380,7 +359,7 @@ static int to_read(const Pyenvd__Worker__RequirementsRead *read, enum wire_event
 	kept->files = new0_array(struct job_file, read->n_files);
 	for (i = 0; i < read->n_files; i++) {
 		kept->files[i].path = read->files[i]->path;
-		to_file(read->files[i]->identity, &kept->files[i].identity);
+		worker_file_to(read->files[i]->identity, &kept->files[i].identity);
 	}
 	result->files = kept->files;
 	result->file_count = read->n_files;
@@ -424,7 +403,7 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		return -EBADMSG;
 	switch (event->event_case) {
 	case PYENVD__WORKER__EVENT__EVENT_OPENED:
-		to_file(event->opened->identity, &result->file);
+		worker_file_to(event->opened->identity, &result->file);
 		*ret = WIRE_OPENED;
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_DIGESTED:
@@ -437,7 +416,7 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		*ret = to_failure(event->failure, err);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_LOCATED:
-		to_file(event->located->identity, &result->file);
+		worker_file_to(event->located->identity, &result->file);
 		result->index = event->located->index;
 		result->is_directory = event->located->is_directory;
 		*ret = WIRE_RESULT;

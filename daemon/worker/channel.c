@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/identity.h"
 #include "base/utf8.h"
+#include "proto/worker-file.h"
 
 #define MAX_PACKET (256 * 1024)
 
@@ -188,23 +189,13 @@ void channel_prepare_shrunk(struct channel *channel, const char *path)
 
 /* ---- reports */
 
-void channel_from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
-{
-	pyenvd__worker__file_identity__init(ret);
-	ret->dev = file->dev;
-	ret->ino = file->ino;
-	ret->size = file->size;
-	ret->mtime_ns = file->mtime_ns;
-	ret->ctime_ns = file->ctime_ns;
-}
-
 static void on_opened(void *data, const struct fs_identity *file)
 {
 	Pyenvd__Worker__Opened opened = PYENVD__WORKER__OPENED__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	Pyenvd__Worker__FileIdentity identity;
 
-	channel_from_file(file, &identity);
+	worker_file_from(file, &identity);
 	opened.identity = &identity;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_OPENED;
 	event.opened = &opened;
@@ -218,7 +209,7 @@ static void on_digested(
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	Pyenvd__Worker__FileIdentity identity;
 
-	channel_from_file(file, &identity);
+	worker_file_from(file, &identity);
 	digested.identity = &identity;
 	digested.sha256.data = (uint8_t *)sha256;
 	digested.sha256.len = SHA256_SIZE;

@@ -8,6 +8,7 @@
 #include "daemon/worker/program.h"
 #include "daemon/worker/requirements.h"
 #include "daemon/worker/work.h"
+#include "proto/worker-file.h"
 
 struct place_limits work_limits(const Pyenvd__Worker__Limits *limits)
 {
@@ -54,7 +55,7 @@ static void send_read(struct work *work, const struct requirements *requirements
 
 	for (i = 0; i < n; i++) {
 		pyenvd__worker__requirements_read__file__init(&files[i]);
-		channel_from_file(&requirements->files[i].identity, &identities[i]);
+		worker_file_from(&requirements->files[i].identity, &identities[i]);
 		files[i].path = requirements->files[i].path;
 		files[i].identity = &identities[i];
 		pointers[i] = &files[i];
