@@ -75,7 +75,7 @@ static int remove_one(const struct install_work *work, const char *name, struct 
 		.names = names,
 		.name_count = 1,
 		.owner = work->install->slot,
-		.threads = 1,
+		.threads = work->install->threads,
 	};
 	int r = 0;
 
@@ -261,9 +261,8 @@ static void drop_lock(const struct install_work *work)
 static int take_over(struct install_work *work, struct error *err)
 {
 	struct install *install = work->install;
-	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
 	_cleanup_(place_freep) struct place *place = NULL;
-	struct adopt adopt = { .author = install->slot, .sha256 = sha256 };
+	struct adopt adopt = { .author = install->slot, .threads = install->threads };
 	int r;
 
 	drop_lock(work);

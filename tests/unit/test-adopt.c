@@ -10,7 +10,6 @@
 
 static char *scratch;
 static struct place *place;
-static struct sha256 *sha256;
 static struct place_limits limits;
 static struct error err;
 static int tree_fd;
@@ -20,14 +19,12 @@ static void set_up(void)
 	umask(0);
 	scratch = scratch_make();
 	tree_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	sha256 = sha256_new();
 	limits = (struct place_limits){ .max_depth = 10, .max_name = 200 };
 }
 
 static void tear_down(void)
 {
 	place_free(place);
-	sha256_free(sha256);
 	close(tree_fd);
 	scratch_remove(scratch);
 }
@@ -36,7 +33,7 @@ TestSuite(adopt, .init = set_up, .fini = tear_down);
 
 static int adopt(void)
 {
-	struct adopt adopt = { .tree_fd = tree_fd, .sha256 = sha256 };
+	struct adopt adopt = { .tree_fd = tree_fd, .threads = 3 };
 
 	place = place_new(tree_fd, "/r.txt", &limits);
 	adopt.place = place;
