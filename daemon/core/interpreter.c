@@ -178,6 +178,12 @@ static void prepare_locate(struct interpreter *interpreter)
 	interpreter->locate.path_count = interpreter->candidate_count;
 }
 
+void interpreter_know(struct interpreter *interpreter, const char *path, const char *home)
+{
+	interpreter->path = text_copy(path);
+	interpreter->home = text_copy(home);
+}
+
 int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec,
 	const struct peer *peer, struct error *err)
 {
@@ -193,6 +199,8 @@ int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec
 		return 0;
 	if (strchr(python, '/') && *python != '/')
 		return prepare_in_archive(interpreter, spec, err);
+	if (interpreter->path)
+		return 0;
 	if (*python == '/') {
 		interpreter->candidates = new0_array(char *, 1);
 		add_candidate(interpreter, text_copy(python));
@@ -212,7 +220,7 @@ int interpreter_find(struct interpreter *interpreter, struct core *core, struct 
 	size_t index;
 	int r;
 
-	if (!*interpreter->spec->python)
+	if (!*interpreter->spec->python || interpreter->path)
 		return 0;
 	interpreter->probes = probes;
 	if (interpreter->archive) {

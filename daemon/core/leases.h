@@ -31,6 +31,7 @@ struct lease_grant {
 	const struct db_lease_artifact *artifacts;
 	size_t artifact_count;
 	const char *request_digest;
+	const char *interpreter, *home; /* what was found for it; NULL: none */
 	/* leases_record() has ended. @err NULL: the lease is there to stay. */
 	void (*done)(struct lease_grant *grant, const struct error *err);
 

@@ -255,6 +255,13 @@ struct db_leases {
 int db_list_leases(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_leases *ret, struct error *err);
 
+/* The interpreter that was found for this lease, and its PYTHONHOME, "" for none; once. */
+int db_add_lease_interpreter(
+	struct db *db, const char *lease, const char *path, const char *home, struct error *err);
+/* The texts are the caller's. DB_E_NOT_FOUND. */
+int db_find_lease_interpreter(
+	struct db *db, const char *lease, char **path, char **home, struct error *err);
+
 /* ---- artifacts: content that a user has presented, and that is kept */
 
 struct db_artifact {

@@ -146,4 +146,11 @@ static const char *const migrations[] = {
 	"	PRIMARY KEY (lease, name)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX lease_artifacts_artifact ON lease_artifacts (digest, uid);",
+
+	/* What a retry has to answer again, wherever another search would lead by then. */
+	"CREATE TABLE lease_interpreters ("
+	"	lease TEXT PRIMARY KEY REFERENCES leases ON DELETE CASCADE,"
+	"	path TEXT NOT NULL,"
+	"	home TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;",
 };

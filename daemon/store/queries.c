@@ -142,6 +142,10 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_IDLE_ARTIFACTS] = "SELECT " ARTIFACT_COLUMNS
 				      " FROM artifacts AS a WHERE NOT " LEASED_ARTIFACT
 				      " ORDER BY used, digest, uid",
+	[QUERY_ADD_LEASE_INTERPRETER] =
+		"INSERT INTO lease_interpreters (lease, path, home) VALUES (?1, ?2, ?3)",
+	[QUERY_FIND_LEASE_INTERPRETER] =
+		"SELECT path, home FROM lease_interpreters WHERE lease = ?1",
 	[QUERY_ADD_LEASE_ARTIFACT] =
 		"INSERT INTO lease_artifacts (lease, name, digest, uid)"
 		" SELECT l.id, ?2, a.digest, a.uid FROM leases AS l, artifacts AS a"

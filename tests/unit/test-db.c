@@ -9,6 +9,7 @@
 #include "daemon/store/db.h"
 #include "tests/support/scratch.h"
 
+#define NEWEST 5 /* schema */
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
 
@@ -125,8 +126,8 @@ Test(db, a_file_that_all_may_read_is_closed_to_them)
 
 Test(db, a_new_file_walks_all_migrations)
 {
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
-	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 11);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
+	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 12);
 	cr_expect_eq(ask("SELECT COUNT(*) FROM pragma_table_list"
 			 " WHERE schema = 'main' AND type = 'table' AND NOT strict"
 			 " AND name NOT LIKE 'sqlite_%'"),
@@ -140,7 +141,7 @@ Test(db, what_was_written_is_there_after_opening_again)
 	lease("lease-1", "request");
 	reopen();
 	cr_expect_eq(layer_of("aaaaaaaa").leases, 1);
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
 }
 
 Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
@@ -152,10 +153,11 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	execute("DROP TABLE installs");
 	execute("DROP TABLE artifacts");
 	execute("DROP TABLE lease_artifacts");
+	execute("DROP TABLE lease_interpreters");
 	execute("ALTER TABLE leases DROP COLUMN worker");
 	execute("PRAGMA user_version = 1");
 	reopen();
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
 	cr_assert_eq(db_find_lease(db, "lease-1", &got, &err), 0, "%s", err.text);
 	cr_expect_eq(got.worker, DB_WORKER_PROCESS);
 	cr_expect_eq(got.created, 5);
@@ -839,6 +841,23 @@ Test(db, a_lease_is_read_as_it_was_written)
 	cr_expect_eq(got.created, written.created);
 	cr_expect_eq(got.worker, written.worker);
 	cr_expect_eq(db_find_lease(db, "lease-2", &got, &err), DB_E_NOT_FOUND);
+}
+
+Test(db, a_leases_interpreter_is_kept_as_long_as_it)
+{
+	char *found = NULL, *home = NULL;
+
+	fill();
+	lease("lease-1", "request");
+	cr_expect_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), DB_E_NOT_FOUND);
+	cr_assert_eq(db_add_lease_interpreter(db, "lease-1", "/bin/python", "", &err), 0);
+	cr_assert_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), 0);
+	cr_expect_str_eq(found, "/bin/python");
+	cr_expect_str_eq(home, "");
+	free(found);
+	free(home);
+	cr_assert_eq(db_delete_lease(db, "lease-1", 1, &err), 0);
+	cr_expect_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), DB_E_NOT_FOUND);
 }
 
 Test(db, a_request_id_is_one_lease_of_a_uid)
