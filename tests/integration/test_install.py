@@ -436,3 +436,21 @@ def test_when_the_daemon_is_killed_all_that_was_started_is_ended(made, installer
         assert call.exception()
         host.start()
         expect_ended(host, client, made)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='slots have users of their own if started as root')
+def test_what_a_killed_daemon_and_its_worker_left_ends_when_the_next_one_starts(made):
+    with Host(*flags('uv')) as host:
+        client = host.connect()
+        call = begin_hang(host, client, made)
+        workers = host.workers()
+        for pid in [host.pid, *workers]:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in [*workers, host.pid]:
+            os.kill(pid, signal.SIGKILL)
+        host.process.wait()
+        assert call.exception()
+        assert packages.processes_of('hostile-hang')
+        host.start()
+        wait_for(lambda: not packages.processes_of('hostile-hang'), 'the build to be ended')
+        expect_ended(host, client, made)
