@@ -1,6 +1,8 @@
 /*
  * Bytecode says of itself that it need not be compared with its source (PEP 552): nobody
- * can change either, and it does not depend on times.
+ * can change either, and it does not depend on times. Nor does it depend on where the layer
+ * is, so that another layer's can be the same file (share.c): it names its source relative
+ * to the tree, and who imports it puts the path there that it was found by.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -217,7 +219,8 @@ static const char compile_program[] =
 	"        break\n"
 	"for f in files[me::count]:\n"
 	"    try:\n"
-	"        py_compile.compile(f, doraise=True, invalidation_mode=mode)\n"
+	"        py_compile.compile(f, dfile=os.path.relpath(f, tree), doraise=True,\n"
+	"                           invalidation_mode=mode)\n"
 	"    except Exception:\n"
 	"        pass\n"
 	"if me:\n"

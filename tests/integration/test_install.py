@@ -104,6 +104,10 @@ def test_all_of_it_is_compiled_and_nobody_can_write_to_it(made, installer):
         assert len(sources) == len(compiled) > 0
         # PEP 552: not to be compared with the source.
         assert all(path.read_bytes()[4:8] == b'\1\0\0\0' for path in compiled)
+        # Where a layer is shows when its modules are loaded, not before.
+        assert not any(str(tree).encode() in path.read_bytes() for path in compiled)
+        assert run(response, response.interpreter, '-c', 'import alpha;'
+                   'print(alpha.main.__code__.co_filename)').strip() in map(str, sources)
         for path in [tree, *tree.rglob('*')]:
             assert path.is_symlink() or path.stat().st_mode & 0o7222 == 0, path
         assert {path.name for path in tree.iterdir()} <= {'bin', 'lib', 'lib64'}
