@@ -54,6 +54,7 @@ static int run(struct install_work *work, const struct installer_command *comman
 		.as = install->slot,
 		.owns_uid = install->slot,
 		.is_offline = install->installer.is_offline,
+		.writes_fd = install->directory_fd,
 		.max_file_bytes = install->limits.max_bytes,
 		.until_us = install->until_us,
 		.stop_fd = install->stop_fd,

@@ -29,6 +29,7 @@
 #include <unistd.h>
 #include "base/children.h"
 #include "base/clock.h"
+#include "daemon/worker/confine.h"
 #include "daemon/worker/offline.h"
 
 #define TICK_MS 200
@@ -85,6 +86,8 @@ static int prepare(const struct program *program, int null, int output, pid_t pa
 		return -ESRCH;
 	if (chdir(program->directory))
 		return -errno;
+	if (program->writes_fd > 0 && confine_program(program->writes_fd, NULL))
+		return -EPERM;
 	return program->is_offline ? offline() : 0;
 }
 
