@@ -96,8 +96,7 @@ static int write_rows(struct making *making, struct error *err)
 	r = db_begin(db, err);
 	if (r)
 		return r;
-	r = fold(db_publish_layer(db, making->layer.id, making->layer.bytes, making->layer.entries,
-		clock_unix_ms(), err));
+	r = db_publish_layer(db, &making->layer, clock_unix_ms(), err);
 	if (r == 0 && making->install)
 		r = making_install_publish(making, err);
 	if (r == 0)

@@ -35,3 +35,14 @@ int db_find_install(struct db *db, const char *layer, struct db_install *ret, st
 	ret->resolved = sql_read_text_copy(s);
 	return 0;
 }
+
+int db_list_siblings(struct db *db, int64_t owner, const char *site, size_t limit,
+	struct db_ids *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_SIBLINGS);
+
+	sql_bind_number(s, owner);
+	sql_bind_text(s, site);
+	sql_bind_number(s, (int64_t)limit);
+	return db_list_ids(s, ret, err);
+}

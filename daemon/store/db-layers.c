@@ -30,6 +30,7 @@ static void read_layer(struct sql_statement *s, void *row)
 	layer->durable = sql_read_number(s) != 0;
 	layer->created = sql_read_number(s);
 	layer->used = sql_read_number(s);
+	layer->shared_bytes = (uint64_t)sql_read_number(s);
 	layer->leases = (uint64_t)sql_read_number(s);
 }
 
@@ -85,19 +86,20 @@ int db_set_layer_key(struct db *db, const char *id, const char *key, const char 
 	return r;
 }
 
-int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
-	struct error *err)
+int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_PUBLISH_LAYER);
 	int r;
 
-	sql_bind_text(s, id);
-	sql_bind_number(s, (int64_t)bytes);
-	sql_bind_number(s, (int64_t)entries);
+	sql_bind_text(s, layer->id);
+	sql_bind_number(s, (int64_t)layer->bytes);
+	sql_bind_number(s, (int64_t)layer->entries);
+	sql_bind_number(s, (int64_t)layer->shared_bytes);
 	sql_bind_number(s, now);
 	r = db_run_on_one(s, err);
 	if (r == DB_E_NOT_FOUND)
-		return fail(err, -EINVAL, "INTERNAL_ERROR", "layer '%s' is not being prepared", id);
+		return fail(err, -EINVAL, "INTERNAL_ERROR", "layer '%s' is not being prepared",
+			layer->id);
 	return fold(r);
 }
 

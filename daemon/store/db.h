@@ -45,7 +45,13 @@ struct db_layer {
 	uint64_t artifact_bytes, bytes, entries;
 	bool durable;
 	int64_t created, used;
+	uint64_t shared_bytes; /* of bytes: of files that layers before it have, too */
 	uint64_t leases; /* counted when read; not stored */
+};
+
+struct db_ids {
+	char (*rows)[LEASE_ID_LENGTH + 1]; /* owned; free() */
+	size_t count;
 };
 
 struct db_component {
@@ -145,9 +151,9 @@ int db_add_layer(struct db *db, const struct db_layer *layer, struct error *err)
  * layer that is not DELETING has this key and owner. */
 int db_set_layer_key(struct db *db, const char *id, const char *key, const char *digest,
 	uint64_t artifact_bytes, struct error *err);
-/* PREPARING -> READY, with the figures from the worker. -EINVAL from elsewhere. */
-int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
-	struct error *err);
+/* PREPARING -> READY, with the figures from the worker: the layer's id, bytes, entries and
+ * shared_bytes. -EINVAL from elsewhere. */
+int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, struct error *err);
 /* What came of installing requirements into a layer. */
 struct db_install {
 	char *site; /* owned; relative to its tree, separated by ':': where packages are */
@@ -160,6 +166,10 @@ int db_put_install(
 	struct db *db, const char *layer, const struct db_install *install, struct error *err);
 /* DB_E_NOT_FOUND: the layer has no requirements in it. */
 int db_find_install(struct db *db, const char *layer, struct db_install *ret, struct error *err);
+/* READY layers of this owner with requirements in them, at most @limit: those whose packages
+ * are where @site is a part of come first, then those used last. */
+int db_list_siblings(struct db *db, int64_t owner, const char *site, size_t limit,
+	struct db_ids *ret, struct error *err);
 /* Any state -> DELETING. Environments that use it are deleted with it; leases
  * must not (-EBUSY). -ENOENT when there is no such layer. */
 int db_condemn_layer(struct db *db, const char *id, struct error *err);
@@ -219,11 +229,6 @@ struct db_components {
 void db_components_deinit(struct db_components *components);
 int db_list_components(struct db *db, const char *hash, int64_t owner, struct db_components *ret,
 	struct error *err);
-
-struct db_ids {
-	char (*rows)[LEASE_ID_LENGTH + 1]; /* owned; free() */
-	size_t count;
-};
 
 int db_list_environment_layers(
 	struct db *db, const char *hash, int64_t owner, struct db_ids *ret, struct error *err);

@@ -153,4 +153,7 @@ static const char *const migrations[] = {
 	"	path TEXT NOT NULL,"
 	"	home TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+
+	/* Of a layer's bytes, those that layers before it have, too. */
+	"ALTER TABLE layers ADD COLUMN shared_bytes INTEGER NOT NULL DEFAULT 0;",
 };

@@ -2,7 +2,7 @@
 
 #define STORED_LAYER_COLUMNS                                                                       \
 	"id, key, owner, state, kind, name, digest, artifact_bytes, bytes, entries, durable,"      \
-	" created, used"
+	" created, used, shared_bytes"
 
 #define LAYER_COLUMNS                                                                              \
 	STORED_LAYER_COLUMNS                                                                       \
@@ -52,11 +52,15 @@ const char *const queries[QUERY_COUNT] = {
 		" VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, 0, 0, 0, ?8, 0, ?8)",
 	[QUERY_SET_LAYER_KEY] = "UPDATE layers SET key = ?2, digest = ?3, artifact_bytes = ?4"
 				" WHERE id = ?1 AND key = '' AND state = 1",
-	[QUERY_PUBLISH_LAYER] = "UPDATE layers SET state = 2, bytes = ?2, entries = ?3,"
-				" published = ?4, used = ?4 WHERE id = ?1 AND state = 1",
+	[QUERY_PUBLISH_LAYER] =
+		"UPDATE layers SET state = 2, bytes = ?2, entries = ?3, shared_bytes = ?4,"
+		" published = ?5, used = ?5 WHERE id = ?1 AND state = 1",
 	[QUERY_PUT_INSTALL] = "INSERT OR REPLACE INTO installs (layer, site, scripts, resolved)"
 			      " VALUES (?1, ?2, ?3, ?4)",
 	[QUERY_FIND_INSTALL] = "SELECT site, scripts, resolved FROM installs WHERE layer = ?1",
+	[QUERY_LIST_SIBLINGS] =
+		"SELECT id FROM layers JOIN installs ON layer = id WHERE owner = ?1 AND state = 2"
+		" ORDER BY instr(site, ?2) = 0, used DESC, id LIMIT ?3",
 	[QUERY_IS_LAYER_LEASED] =
 		"SELECT EXISTS (SELECT 1 FROM lease_layers WHERE layer = ?1)"
 		" OR EXISTS (SELECT 1 FROM environment_layers AS el JOIN leases USING (hash, owner)"

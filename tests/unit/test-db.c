@@ -9,7 +9,7 @@
 #include "daemon/store/db.h"
 #include "tests/support/scratch.h"
 
-#define NEWEST 5 /* schema */
+#define NEWEST 6 /* schema */
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
 
@@ -155,6 +155,7 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	execute("DROP TABLE lease_artifacts");
 	execute("DROP TABLE lease_interpreters");
 	execute("ALTER TABLE leases DROP COLUMN worker");
+	execute("ALTER TABLE layers DROP COLUMN shared_bytes");
 	execute("PRAGMA user_version = 1");
 	reopen();
 	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
@@ -439,11 +440,15 @@ Test(db, a_layer_is_read_as_it_was_written)
 	cr_expect_eq(got.created, 3);
 	cr_expect_eq(got.used, 3);
 
-	cr_assert_eq(db_publish_layer(db, "cccccccc", 11, 12, 13, &err), 0);
+	got.bytes = 11;
+	got.entries = 12;
+	got.shared_bytes = 5;
+	cr_assert_eq(db_publish_layer(db, &got, 13, &err), 0);
 	got = layer_of("cccccccc");
 	cr_expect_eq(got.state, LAYER_READY);
 	cr_expect_eq(got.bytes, 11);
 	cr_expect_eq(got.entries, 12);
+	cr_expect_eq(got.shared_bytes, 5);
 	cr_expect_eq(got.used, 13);
 	cr_expect_not(got.durable);
 }
@@ -455,7 +460,7 @@ Test(db, a_layer_is_found_by_its_key_only_while_it_is_ready)
 
 	cr_assert_eq(db_add_layer(db, &layer, &err), 0);
 	cr_expect_eq(db_find_layer_by_key(db, "key", 1000, &got, &err), DB_E_NOT_FOUND);
-	cr_assert_eq(db_publish_layer(db, "cccccccc", 1, 1, 1, &err), 0);
+	cr_assert_eq(db_publish_layer(db, &layer, 1, &err), 0);
 	cr_expect_eq(db_find_layer_by_key(db, "key", 1000, &got, &err), 0);
 	cr_expect_str_eq(got.id, "cccccccc");
 	cr_expect_eq(db_find_layer_by_key(db, "key", DB_SHARED, &got, &err), DB_E_NOT_FOUND);
@@ -495,13 +500,21 @@ Test(db, a_key_can_be_given_later_and_once)
 	cr_expect_str_eq(layer_of("dddddddd").key, "");
 }
 
+static int publish(const char *id)
+{
+	struct db_layer layer = { 0 };
+
+	snprintf(layer.id, sizeof(layer.id), "%s", id);
+	return db_publish_layer(db, &layer, 1, &err);
+}
+
 Test(db, a_layer_moves_forward_only)
 {
 	fill();
-	cr_expect_eq(db_publish_layer(db, "aaaaaaaa", 1, 1, 1, &err), -EINVAL);
-	cr_expect_eq(db_publish_layer(db, "nowhere", 1, 1, 1, &err), -EINVAL);
+	cr_expect_eq(publish("aaaaaaaa"), -EINVAL);
+	cr_expect_eq(publish("nowhere"), -EINVAL);
 	cr_assert_eq(db_condemn_layer(db, "aaaaaaaa", &err), 0);
-	cr_expect_eq(db_publish_layer(db, "aaaaaaaa", 1, 1, 1, &err), -EINVAL);
+	cr_expect_eq(publish("aaaaaaaa"), -EINVAL);
 	cr_expect_eq(db_condemn_layer(db, "aaaaaaaa", &err), 0, "twice is once");
 	cr_expect_eq(db_condemn_layer(db, "nowhere", &err), -ENOENT);
 	cr_expect_eq(layer_of("aaaaaaaa").state, LAYER_DELETING);
