@@ -153,6 +153,7 @@ static int make(struct create_work *work, bool use_uv, const char *key, int64_t 
 		.packages = spec->requirements.packages,
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
+		.version = work->interpreter.python.version,
 		.interpreter_layer = input ? input->layer.id : NULL,
 		.use_uv = use_uv,
 	};

@@ -20,11 +20,13 @@ struct layers {
 /* What a making of requirements has besides. */
 struct making_install {
 	struct making *making;
-	char *packages, *python, *home, *interpreter_layer; /* owned; as layers_install */
+	char *packages, *python, *home, *version, *interpreter_layer; /* owned; as layers_install */
 	bool use_uv;
 	struct slots_waiter slot;
 	bool is_waiting; /* for the slot */
 	int log_fd, interpreter_layer_fd; /* -1 */
+	int siblings[JOB_MAX_SIBLINGS]; /* trees of other layers */
+	size_t sibling_count;
 	char *log_path; /* owned */
 	struct db_install result;
 };

@@ -126,6 +126,7 @@ void making_end(struct making *making, const struct job_result *result)
 	if (!making->err.r) {
 		making->layer.bytes = result->bytes;
 		making->layer.entries = result->entries;
+		making->layer.shared_bytes = result->shared_bytes;
 		publish(making, &making->err);
 	}
 	if (making->err.r) {

@@ -20,6 +20,7 @@ struct layers *layers_free(struct layers *layers); /* nothing is being made */
 struct layers_install {
 	const char *packages; /* a directory; NULL: from an index */
 	const char *python, *home; /* absolute; the second NULL: it needs none */
+	const char *version; /* of the interpreter */
 	const char *interpreter_layer; /* the id of the one that it is in; NULL: in none */
 	bool use_uv;
 };

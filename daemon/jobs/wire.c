@@ -130,6 +130,7 @@ static void encode_install(Pyenvd__Worker__Job *message, const struct job *job, 
 	install.threads = in->threads;
 	install.seconds = in->seconds;
 	install.log_path = (char *)in->log_path;
+	install.siblings = (uint32_t)in->sibling_count;
 	message->job_case = PYENVD__WORKER__JOB__JOB_INSTALL;
 	message->install = &install;
 	pack(message, ret);
@@ -375,6 +376,7 @@ static enum wire_event to_installed(
 {
 	result->bytes = installed->bytes;
 	result->entries = installed->entries;
+	result->shared_bytes = installed->shared_bytes;
 	result->site = installed->site;
 	result->scripts = installed->scripts;
 	result->resolved = installed->resolved;

@@ -7,6 +7,7 @@
 #include "daemon/worker/install.h"
 #include "daemon/worker/program.h"
 #include "daemon/worker/requirements.h"
+#include "daemon/worker/share.h"
 #include "daemon/worker/work.h"
 #include "proto/worker-file.h"
 
@@ -135,7 +136,9 @@ static struct install install_of(struct work *work, const struct identity *slot)
 		.access_all = job->access_all,
 		.access_uid = job->access_uid,
 		.slot = slot,
-		.interpreter_layer_fd = work->fds[2],
+		.siblings = work->fds + 2,
+		.sibling_count = job->siblings,
+		.interpreter_layer_fd = work->fds[2 + job->siblings],
 		.installers = job->installers,
 		.installer_count = job->n_installers,
 		.limits = work_limits(job->limits),
@@ -158,6 +161,7 @@ static void send_installed(struct work *work, const struct install *install)
 	utf8_repair(install->site, strlen(install->site));
 	installed.bytes = install->bytes;
 	installed.entries = install->entries;
+	installed.shared_bytes = install->shared_bytes;
 	installed.site = install->site;
 	installed.scripts = install->scripts;
 	installed.resolved = install->resolved;
@@ -175,9 +179,10 @@ int work_install(struct work *work, struct error *err)
 
 	if (job->slot)
 		slot = work_identity(job->slot);
-	install = install_of(work, job->slot ? &slot : NULL);
-	if (job->expected_sha256.len != SHA256_SIZE || (job->slot && slot.uid == 0))
+	if (job->expected_sha256.len != SHA256_SIZE || (job->slot && slot.uid == 0) ||
+		job->siblings > SHARE_MAX_SIBLINGS)
 		return fail(err, -EBADMSG, NULL, "an installation that nobody may do");
+	install = install_of(work, job->slot ? &slot : NULL);
 	/* Its lock is kept to the end of the process, as an extraction's. */
 	r = install_run(&install, err);
 	if (r == 0)
