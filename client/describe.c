@@ -204,6 +204,7 @@ void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file
 void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file)
 {
 	size_t i;
+
 	fact("layer", "%s", layer->layer_id);
 	fact("key", "%s", layer->layer_key);
 	fact("kind", "%s", layer->kind);
@@ -212,6 +213,8 @@ void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file)
 	fact("artifact", "%s", layer->artifact_sha256);
 	fact_bytes(file, "artifact size", layer->artifact_bytes);
 	fact_bytes(file, "size", layer->size_bytes);
+	if (layer->shared_bytes)
+		fact_bytes(file, "shared size", layer->shared_bytes);
 	fact("entries", "%" PRIu64, layer->entries);
 	fact("on the disk", "%s", layer->durable ? "yes" : "not for certain yet");
 	fact_time(file, "created", layer->created_unix_ms);
