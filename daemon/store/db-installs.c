@@ -18,6 +18,7 @@ int db_put_install(
 	sql_bind_text(s, install->site);
 	sql_bind_text(s, install->scripts);
 	sql_bind_text(s, install->resolved);
+	sql_bind_number(s, install->resolved_at);
 	return fold(db_run(s, err));
 }
 
@@ -33,6 +34,7 @@ int db_find_install(struct db *db, const char *layer, struct db_install *ret, st
 	ret->site = sql_read_text_copy(s);
 	ret->scripts = sql_read_text_copy(s);
 	ret->resolved = sql_read_text_copy(s);
+	ret->resolved_at = sql_read_number(s);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  *
  *	db_add_layer        -> PREPARING
  *	db_publish_layer       PREPARING -> READY
+ *	db_supersede_layer     the READY one of a key is not found by it any more
  *	db_condemn_layer       PREPARING, READY -> DELETING
  *	db_delete_layer        the row goes
  *
@@ -31,6 +32,7 @@ static void read_layer(struct sql_statement *s, void *row)
 	layer->created = sql_read_number(s);
 	layer->used = sql_read_number(s);
 	layer->shared_bytes = (uint64_t)sql_read_number(s);
+	layer->superseded = sql_read_number(s) != 0;
 	layer->leases = (uint64_t)sql_read_number(s);
 }
 
@@ -103,6 +105,42 @@ int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, s
 	return fold(r);
 }
 
+static int take_key(struct db *db, const char *key, const char *id, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_TAKE_LAYER_KEY);
+	int r;
+
+	sql_bind_text(s, id);
+	sql_bind_text(s, key);
+	r = db_run_on_one(s, err);
+	if (r == DB_E_NOT_FOUND)
+		return fail(err, -EINVAL, "INTERNAL_ERROR",
+			"layer '%s' is not being prepared without a key", id);
+	return fold(r);
+}
+
+static int supersede(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_SUPERSEDE_LAYER);
+	int r;
+
+	sql_bind_text(s, key);
+	sql_bind_number(s, owner);
+	r = fold(db_run(s, err));
+	return r ? r : take_key(db, key, id, err);
+}
+
+int db_supersede_layer(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err)
+{
+	bool own;
+	int r;
+
+	r = db_enter(db, &own, err);
+	return r ? r : db_leave(db, own, supersede(db, key, owner, id, err), err);
+}
+
 /* -EBUSY when a lease is in the way, -ENOENT when there is no such layer. */
 static int check_not_leased(struct db *db, const char *id, struct error *err)
 {
@@ -140,8 +178,11 @@ int db_condemn_layer(struct db *db, const char *id, struct error *err)
 	bool own;
 	int r;
 
-	/* Before anything is changed, so that a refusal dooms no transaction. */
-	r = check_not_leased(db, id, err);
+	/* Environments may have leases on the layer that came in its place. */
+	r = run_on_layer(db, QUERY_MOVE_ENVIRONMENTS, id, err);
+	/* Before more is changed, so that a refusal dooms no transaction. */
+	if (r == 0)
+		r = check_not_leased(db, id, err);
 	if (r == 0)
 		r = db_enter(db, &own, err);
 	if (r)
@@ -208,6 +249,13 @@ int db_list_layers_in_state(
 int db_list_idle_layers(struct db *db, struct db_layers *ret, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_IDLE_LAYERS);
+
+	return list_layers(s, ret, err);
+}
+
+int db_list_superseded_layers(struct db *db, struct db_layers *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_SUPERSEDED_LAYERS);
 
 	return list_layers(s, ret, err);
 }

@@ -36,7 +36,9 @@ enum layer_state {
 
 struct db_layer {
 	char id[LAYER_ID_LENGTH + 1];
-	char key[SHA256_HEX_SIZE]; /* "" while the artifact's digest is not known */
+	/* "" while the artifact's digest is not known, or another layer has the key that this
+	 * one, once it is ready, is to take over. */
+	char key[SHA256_HEX_SIZE];
 	int64_t owner;
 	enum layer_state state;
 	char kind[16]; /* "archive", "file", "directory", "requirements" */
@@ -46,6 +48,7 @@ struct db_layer {
 	bool durable;
 	int64_t created, used;
 	uint64_t shared_bytes; /* of bytes: of files that layers before it have, too */
+	bool superseded; /* another has its key now: it is found by its id alone */
 	uint64_t leases; /* counted when read; not stored */
 };
 
@@ -154,11 +157,16 @@ int db_set_layer_key(struct db *db, const char *id, const char *key, const char 
 /* PREPARING -> READY, with the figures from the worker: the layer's id, bytes, entries and
  * shared_bytes. -EINVAL from elsewhere. */
 int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, struct error *err);
+/* For one in PREPARING without a key, before it is published: it takes over @key of this
+ * owner from the layer that has it, if there is one. */
+int db_supersede_layer(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err);
 /* What came of installing requirements into a layer. */
 struct db_install {
 	char *site; /* owned; relative to its tree, separated by ':': where packages are */
 	char *scripts; /* owned; relative; empty: it has none */
 	char *resolved; /* owned; a line for each package: name, blank, version */
+	int64_t resolved_at; /* when an index, or a directory, last said so */
 };
 
 void db_install_deinit(struct db_install *install);
@@ -170,8 +178,8 @@ int db_find_install(struct db *db, const char *layer, struct db_install *ret, st
  * are where @site is a part of come first, then those used last. */
 int db_list_siblings(struct db *db, int64_t owner, const char *site, size_t limit,
 	struct db_ids *ret, struct error *err);
-/* Any state -> DELETING. Environments that use it are deleted with it; leases
- * must not (-EBUSY). -ENOENT when there is no such layer. */
+/* Any state -> DELETING. Environments that use it are deleted with it, or use the layer
+ * that superseded it; leases must not (-EBUSY). -ENOENT when there is no such layer. */
 int db_condemn_layer(struct db *db, const char *id, struct error *err);
 /* After its directory is gone. DB_E_NOT_FOUND. */
 int db_delete_layer(struct db *db, const char *id, struct error *err);
@@ -196,8 +204,10 @@ int db_list_layers(struct db *db, const char *after, size_t limit, int64_t uid,
 /* All in this state, for recovery. */
 int db_list_layers_in_state(
 	struct db *db, enum layer_state state, struct db_layers *ret, struct error *err);
-/* READY layers without a lease, least recently used first. */
+/* READY layers without a lease: those superseded, then the least recently used first. */
 int db_list_idle_layers(struct db *db, struct db_layers *ret, struct error *err);
+/* Of these the superseded ones alone. */
+int db_list_superseded_layers(struct db *db, struct db_layers *ret, struct error *err);
 
 /* ---- environments */
 

@@ -156,4 +156,15 @@ static const char *const migrations[] = {
 
 	/* Of a layer's bytes, those that layers before it have, too. */
 	"ALTER TABLE layers ADD COLUMN shared_bytes INTEGER NOT NULL DEFAULT 0;",
+
+	/* A layer with a key stays beside the one that has come in its place, for as long as
+	 * somebody leases it. */
+	"ALTER TABLE layers ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0"
+	"	CHECK (superseded IN (0, 1));"
+	"DROP INDEX layers_key;"
+	"CREATE UNIQUE INDEX layers_key ON layers (key, owner)"
+	"	WHERE superseded = 0 AND state != 3 AND key != '';"
+	"CREATE INDEX layers_superseded ON layers (key, owner) WHERE superseded = 1;"
+	"ALTER TABLE installs ADD COLUMN resolved_at INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE installs SET resolved_at = (SELECT published FROM layers WHERE id = layer);",
 };

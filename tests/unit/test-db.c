@@ -9,7 +9,7 @@
 #include "daemon/store/db.h"
 #include "tests/support/scratch.h"
 
-#define NEWEST 6 /* schema */
+#define NEWEST 7 /* schema */
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
 
@@ -156,6 +156,11 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	execute("DROP TABLE lease_interpreters");
 	execute("ALTER TABLE leases DROP COLUMN worker");
 	execute("ALTER TABLE layers DROP COLUMN shared_bytes");
+	execute("DROP INDEX layers_superseded");
+	execute("DROP INDEX layers_key");
+	execute("ALTER TABLE layers DROP COLUMN superseded");
+	execute("CREATE UNIQUE INDEX layers_key ON layers (key, owner)"
+		" WHERE state != 3 AND key != ''");
 	execute("PRAGMA user_version = 1");
 	reopen();
 	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
