@@ -17,6 +17,9 @@ struct leases *leases_free(struct leases *leases); /* rows and directories stay 
  * whose holder is gone. */
 int leases_load(struct leases *leases, struct error *err);
 
+/* Called when a lease has ended; must not use leases. */
+void leases_on_end(struct leases *leases, void (*ended)(void *data), void *data);
+
 /* A lease that is being made. All that it points to is borrowed until done(). */
 struct lease_grant {
 	const struct spec *spec;
