@@ -1,7 +1,7 @@
 /*
  *	read -> what the requirements say, as a digest; side by side with the inputs
  *	     -> with the interpreter, which may be in one of them: the layer's key
- *	     -> the layer is READY: found
+ *	     -> the layer is READY, and what an index says now is not asked for: found
  *	     -> it is being made: join
  *	     -> make
  */
@@ -108,6 +108,32 @@ static void compute_keys(struct create_work *work, bool use_uv, char layer_key[S
 
 /* ---- the layer */
 
+static size_t count_lines(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += *text == '\n';
+	return count;
+}
+
+/* Whether asking an index again could give anything else: no, if each package that was
+ * installed is one of the requirements, and these name one content each. */
+static int wants_refresh(struct create_work *work, bool *ret, struct error *err)
+{
+	const struct spec_requirements *wanted = &work->create->spec->requirements;
+	_cleanup_(db_install_deinit) struct db_install install = { 0 };
+	const struct reading *reading = &work->install.reading;
+	int r;
+
+	*ret = wanted->refresh && !wanted->packages;
+	if (!*ret || !reading->is_pinned)
+		return 0;
+	r = fold(db_find_install(work->creates->core->db, work->install.layer.id, &install, err));
+	*ret = r == 0 && count_lines(install.resolved) > reading->count;
+	return r;
+}
+
 static int take(struct create_work *work, enum input_origin origin, struct error *err)
 {
 	struct create_install *install = &work->install;
@@ -128,6 +154,8 @@ static void on_made(struct creation_waiter *waiter, const struct error *err)
 
 	if (!err) {
 		install->layer = *making_layer(making);
+		if (making_confirmed(making))
+			install->origin = INPUT_FOUND;
 		take(work, install->origin, &failed);
 	}
 	create_work_go_on(work, failed.r ? &failed : NULL);
@@ -145,7 +173,7 @@ static int join(struct create_work *work, struct making *making, enum input_orig
 	return CREATE_E_LATER;
 }
 
-static int make(struct create_work *work, bool use_uv, const char *key, int64_t owner)
+static int make(struct create_work *work, bool use_uv, const char *key, int64_t owner, bool refresh)
 {
 	const struct spec *spec = work->create->spec;
 	const struct input *input = interpreter_input(work);
@@ -166,6 +194,7 @@ static int make(struct create_work *work, bool use_uv, const char *key, int64_t 
 		.key = key,
 		.owner = owner,
 		.install = &install,
+		.refresh = refresh,
 	};
 
 	return join(work, layers_make(work->creates->layers, &want), INPUT_MADE);
@@ -176,8 +205,8 @@ int create_install_prepare(struct create_work *work, struct error *err)
 	struct core *core = work->creates->core;
 	int64_t owner = core_owner(core, work->create->peer->identity.uid);
 	char key[SHA256_HEX_SIZE];
+	bool use_uv, refresh = false;
 	struct making *making;
-	bool use_uv;
 	int r;
 
 	if (!work->create->spec->requirements.path || work->install.is_ready)
@@ -188,10 +217,14 @@ int create_install_prepare(struct create_work *work, struct error *err)
 		return r;
 	compute_keys(work, use_uv, key);
 	r = db_find_layer_by_key(core->db, key, owner, &work->install.layer, err);
-	if (r <= 0)
-		return r ? r : take(work, INPUT_FOUND, err);
+	if (r == 0)
+		r = wants_refresh(work, &refresh, err);
+	if (r < 0)
+		return r;
+	if (r == 0 && !refresh)
+		return take(work, INPUT_FOUND, err);
 	making = layers_find_making(work->creates->layers, key, owner);
-	return making ? join(work, making, INPUT_JOINED) : make(work, use_uv, key, owner);
+	return making ? join(work, making, INPUT_JOINED) : make(work, use_uv, key, owner, refresh);
 }
 
 int create_install_take(struct create_work *work, const char *layer, struct error *err)

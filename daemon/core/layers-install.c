@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "daemon/core/layers-internal.h"
 
 /* ---- the end */
@@ -47,6 +48,7 @@ void making_install_free(struct making_install *install)
 
 int making_install_publish(struct making *making, struct error *err)
 {
+	making->install->result.resolved_at = clock_unix_ms();
 	return db_put_install(
 		making->layers->core->db, making->layer.id, &making->install->result, err);
 }

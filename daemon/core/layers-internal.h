@@ -1,6 +1,7 @@
 #pragma once
-/* Private to layers.c, which knows all layers, layers-make.c, which makes one, and
- * layers-install.c, which knows how requirements become one. */
+/* Private to layers.c, which knows all layers, layers-make.c, which makes one,
+ * layers-install.c, which knows how requirements become one, and layers-refresh.c, which
+ * knows of those that take the place of another. */
 #include "base/list.h"
 #include "base/map.h"
 #include "daemon/core/layers.h"
@@ -58,6 +59,9 @@ struct making {
 	struct timer failed_early;
 	struct janitor_waiter removed;
 	struct making_install *install; /* owned; NULL: it is extracted or copied */
+	bool is_refresh; /* the row gets the key last */
+	bool is_kept; /* after all; it is pinned */
+	struct db_layer kept; /* the one before */
 };
 
 /* As layers.by_key and layers.by_source know a making. The caller frees them. */
@@ -74,6 +78,15 @@ void making_fail_to_start(struct making *making);
 void making_on_progress(struct job *job, const struct job_progress *progress);
 /* The job has ended, well or not (making->err). */
 void making_end(struct making *making, const struct job_result *result);
+
+/* ---- layers-refresh.c, for layers-make.c. They do nothing to others. */
+
+/* What was made may be what there is; then making->is_kept. */
+int making_refresh_end(struct making *making, struct error *err);
+/* In the transaction that publishes the layer. */
+int making_refresh_publish(struct making *making, struct error *err);
+/* Nobody has to be told any more. */
+void making_refresh_forget(struct making *making);
 
 /* ---- layers-install.c, for layers-make.c */
 

@@ -53,7 +53,7 @@ struct creation *making_creation(struct making *making)
 
 const struct db_layer *making_layer(const struct making *making)
 {
-	return &making->layer;
+	return making->is_kept ? &making->kept : &making->layer;
 }
 
 struct job_progress making_progress(const struct making *making)

@@ -142,6 +142,8 @@ static void on_done(
 	if (r == 0) {
 		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
 		work->reading.needs_pip = result->needs_pip;
+		work->reading.is_pinned = result->is_pinned;
+		work->reading.count = result->requirement_count;
 		log_info("requirements-read", "path='%s' count=%u pinned=%s digest=%s",
 			LOG_TEXT(work->path), result->requirement_count,
 			result->is_pinned ? "yes" : "no", work->reading.sha256);
