@@ -53,7 +53,7 @@ void list_rows_add_layer(struct table *table, const Pyenvd__V1__Layer *layer)
 {
 	table_add(table, text_copy(layer->layer_id));
 	table_add(table, text_copy(layer->kind));
-	table_add(table, text_copy(describe_layer_state(layer->state)));
+	table_add(table, text_copy(describe_layer_state(layer)));
 	table_add(table, owner(layer->has_uid, layer->uid));
 	table_add(table, format_bytes(layer->size_bytes));
 	table_add(table, layer->shared_bytes ? format_bytes(layer->shared_bytes) : NULL);
