@@ -6,8 +6,9 @@
  * we can look into it.
  *
  * A file with several names may have one outside of the tree, by which its author could
- * write to it later; and one that the author does not own was linked from elsewhere. So the
- * first is copied, and the second is not taken.
+ * write to it later; one that is open for writing was handed to a process that still lives,
+ * and no change of mode takes that back; and one that the author does not own was linked
+ * from elsewhere. So the first two are copied, and the third is not taken.
  */
 #include "daemon/worker/adopt.h"
 
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,7 +87,7 @@ static int add_entry(struct walk *walk, const char *name, enum place_type type,
 
 /* ---- files */
 
-/* In place of one with several names: a new one with the same content. */
+/* In place of one that others may get at: a new one with the same content. */
 static int make_sole(struct hand *hand, const char *name, int from)
 {
 	int tree_fd = hand->walk->adopt->tree_fd;
@@ -113,6 +115,13 @@ static int open_to_read(const struct walk *walk, const char *name)
 	return fs_openat2(walk->adopt->tree_fd, name, O_RDONLY, 0, PLACE_HOW);
 }
 
+/* Such a file gets no read lease (fcntl(2), F_SETLEASE). One that gets it keeps it until it
+ * is closed, and is ours by then. */
+static bool is_open_elsewhere(int fd)
+{
+	return fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
+}
+
 static int open_file(struct hand *hand, struct place_entry *entry)
 {
 	const char *name = entry->name;
@@ -120,7 +129,7 @@ static int open_file(struct hand *hand, struct place_entry *entry)
 
 	if (fd == -EACCES && fchmodat(hand->walk->adopt->tree_fd, name, 0600, 0) == 0)
 		fd = open_to_read(hand->walk, name);
-	if (fd < 0 || !entry->is_linked)
+	if (fd < 0 || (!is_open_elsewhere(fd) && !entry->is_linked))
 		return fd;
 	r = make_sole(hand, name, fd);
 	close(fd);
@@ -339,6 +348,8 @@ int adopt_tree(struct adopt *adopt, struct error *err)
 	};
 	int r;
 
+	/* Who opens a file for writing that we have a lease of would end us by it. */
+	signal(SIGIO, SIG_IGN);
 	r = take_all(&walk, err);
 	if (r)
 		return r;

@@ -64,6 +64,25 @@ Test(adopt, files_and_directories_get_the_modes_of_a_layer)
 	cr_expect_eq(place_type_of(place, "link"), PLACE_SYMLINK);
 }
 
+Test(adopt, a_file_that_somebody_can_still_write_to_is_replaced)
+{
+	struct stat before, after;
+	int fd;
+
+	trees_write(scratch, "open", "content", 7, 0644);
+	trees_write(scratch, "closed", "content", 7, 0644);
+	fd = openat(tree_fd, "open", O_WRONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	before = look("closed");
+	cr_assert_eq(adopt(), 0, "%s", err.text);
+	cr_expect_eq(look("closed").st_ino, before.st_ino);
+	cr_assert_eq(fstat(fd, &after), 0);
+	cr_expect_neq(look("open").st_ino, after.st_ino);
+	cr_expect_eq(look("open").st_mode & 07777, 0444);
+	cr_expect_eq(look("open").st_size, 7);
+	close(fd);
+}
+
 Test(adopt, files_with_several_names_become_several_files)
 {
 	struct place_view one, two;
