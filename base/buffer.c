@@ -43,13 +43,10 @@ void buffer_format(struct buffer *buffer, const char *format, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list args;
-	int r;
 
 	va_start(args, format);
-	r = vasprintf(&text, format, args);
+	text = text_vformat(format, args);
 	va_end(args);
-	if (r < 0)
-		abort();
 	buffer_append_text(buffer, text);
 }
 

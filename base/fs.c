@@ -9,6 +9,7 @@
 #include <linux/posix_acl_xattr.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -139,6 +140,16 @@ int fs_copy(int from, int to, uint64_t size)
 	return n < 0 ? (int)n : size ? -ENODATA : 0;
 }
 
+int fs_get_room(int fd, uint64_t *ret)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(fd, &fs))
+		return -errno;
+	*ret = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
 static int compare_uids(const void *a, const void *b)
 {
 	uid_t x = *(const uid_t *)a, y = *(const uid_t *)b;
@@ -177,6 +188,13 @@ bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
 		a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+char *fs_identity_format(const struct fs_identity *f)
+{
+	return text_format("%llx:%llx:%llu:%lld:%lld", (unsigned long long)f->dev,
+		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
+		(long long)f->ctime_ns);
 }
 
 int fs_identify(int dir, const char *path, struct fs_identity *ret, enum fs_type *type)

@@ -29,6 +29,8 @@ int fs_read_file(int dir, const char *path, size_t limit, struct buffer *ret);
 int fs_clone(int from, int to);
 /* @size bytes, from where both stand. -ENODATA when there are less. */
 int fs_copy(int from, int to, uint64_t size);
+/* Bytes that we may still write to the file system of @fd. */
+int fs_get_room(int fd, uint64_t *ret);
 
 #define FS_MAX_USERS 33
 
@@ -44,6 +46,8 @@ struct fs_identity {
 };
 
 bool fs_identity_equal(const struct fs_identity *a, const struct fs_identity *b);
+/* The same text for equal ones, another for others; owned by the caller. */
+char *fs_identity_format(const struct fs_identity *identity);
 
 enum fs_type {
 	FS_REGULAR,

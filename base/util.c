@@ -29,17 +29,23 @@ char *text_copy(const char *text)
 	return copy;
 }
 
+char *text_vformat(const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	return text;
+}
+
 char *text_format(const char *format, ...)
 {
 	va_list args;
 	char *text;
-	int r;
 
 	va_start(args, format);
-	r = vasprintf(&text, format, args);
+	text = text_vformat(format, args);
 	va_end(args);
-	if (r < 0)
-		abort();
 	return text;
 }
 

@@ -3,6 +3,7 @@
  * Small things that every file uses: cleanup variables, allocation that cannot
  * fail, text, hex. Any thread.
  */
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ void *alloc0(size_t count, size_t size);
 /* Never NULL; NULL stays NULL. */
 char *text_copy(const char *text);
 char *text_format(const char *format, ...) _printf_(1, 2);
+char *text_vformat(const char *format, va_list args) _printf_(1, 0);
 
 /* NULL and "" are the same to us. */
 static inline bool text_is_empty(const char *text)

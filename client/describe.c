@@ -8,13 +8,13 @@
 
 #define fact(name, ...) table_print_fact(file, name, __VA_ARGS__)
 
-const char *describe_layer_state(Pyenvd__V1__LayerState state)
+const char *describe_layer_state(const Pyenvd__V1__Layer *layer)
 {
-	switch (state) {
+	switch (layer->state) {
 	case PYENVD__V1__LAYER_STATE__LAYER_STATE_PREPARING:
 		return "preparing";
 	case PYENVD__V1__LAYER_STATE__LAYER_STATE_READY:
-		return "ready";
+		return layer->superseded ? "superseded" : "ready";
 	case PYENVD__V1__LAYER_STATE__LAYER_STATE_DELETING:
 		return "deleting";
 	default:
@@ -237,18 +237,23 @@ void describe_environment(const Pyenvd__V1__Environment *environment, FILE *file
 void describe_layer(const Pyenvd__V1__Layer *layer, FILE *file)
 {
 	size_t i;
+
 	fact("layer", "%s", layer->layer_id);
 	fact("key", "%s", layer->layer_key);
 	fact("kind", "%s", layer->kind);
-	fact("state", "%s", describe_layer_state(layer->state));
+	fact("state", "%s", describe_layer_state(layer));
 	fact_owner(file, layer->has_uid, layer->uid);
 	fact("artifact", "%s", layer->artifact_sha256);
 	fact_bytes(file, "artifact size", layer->artifact_bytes);
 	fact_bytes(file, "size", layer->size_bytes);
+	if (layer->shared_bytes)
+		fact_bytes(file, "shared size", layer->shared_bytes);
 	fact("entries", "%" PRIu64, layer->entries);
 	fact("on the disk", "%s", layer->durable ? "yes" : "not for certain yet");
 	fact_time(file, "created", layer->created_unix_ms);
 	fact_time(file, "last used", layer->last_used_unix_ms);
+	if (layer->resolved_unix_ms)
+		fact_time(file, "resolved", layer->resolved_unix_ms);
 	fact("leases", "%" PRIu64, layer->leases);
 	fact("directory", "%s", layer->directory);
 	for (i = 0; i < layer->n_packages; i++)

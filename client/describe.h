@@ -12,7 +12,7 @@ void describe_lease(const Pyenvd__V1__Lease *lease, FILE *file);
 void describe_status(const Pyenvd__V1__GetStatusResponse *status, FILE *file);
 
 /* Borrowed. */
-const char *describe_layer_state(Pyenvd__V1__LayerState state);
+const char *describe_layer_state(const Pyenvd__V1__Layer *layer);
 const char *describe_phase(Pyenvd__V1__Phase phase);
 /* Owned by the caller: a name, or the number of a user without one. */
 char *describe_user(uint32_t uid);

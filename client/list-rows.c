@@ -44,7 +44,7 @@ void list_rows_add_environment(struct table *table, const Pyenvd__V1__Environmen
 struct table list_rows_layers(void)
 {
 	static const char *const headers[] = { "LAYER", "KIND", "STATE", "OWNER", ">SIZE",
-		">ENTRIES", ">LEASES", ">AGE", ">USED", "DIRECTORY" };
+		">SHARED", ">ENTRIES", ">LEASES", ">AGE", ">USED", "DIRECTORY" };
 
 	return (struct table){ .columns = ARRAY_SIZE(headers), .headers = headers };
 }
@@ -53,9 +53,10 @@ void list_rows_add_layer(struct table *table, const Pyenvd__V1__Layer *layer)
 {
 	table_add(table, text_copy(layer->layer_id));
 	table_add(table, text_copy(layer->kind));
-	table_add(table, text_copy(describe_layer_state(layer->state)));
+	table_add(table, text_copy(describe_layer_state(layer)));
 	table_add(table, owner(layer->has_uid, layer->uid));
 	table_add(table, format_bytes(layer->size_bytes));
+	table_add(table, layer->shared_bytes ? format_bytes(layer->shared_bytes) : NULL);
 	table_add(table, number(layer->entries));
 	table_add(table, number(layer->leases));
 	table_add(table, age(layer->created_unix_ms));

@@ -21,8 +21,7 @@ void request_begin(struct request *request)
 	pyenvd__v1__requirements__init(&request->requirements);
 }
 
-/* protobuf-c's empty string is nobody's. */
-static void set_text(char **field, char *text)
+void request_set_text(char **field, char *text)
 {
 	if (*field != protobuf_c_empty_string)
 		free(*field);
@@ -183,29 +182,6 @@ static int take_python_file(void *data, const char *value, struct error *err)
 	return 0;
 }
 
-static int take_requirements(void *data, const char *value, struct error *err)
-{
-	struct request *request = data;
-	const char *hash = strchrnul(value, '#');
-	char *path = NULL, *packages = NULL;
-	int r;
-
-	request_begin(request);
-	r = request_make_absolute(value, (size_t)(hash - value), &path, err);
-	if (r == 0 && *hash)
-		r = request_make_absolute(hash + 1, strlen(hash + 1), &packages, err);
-	if (r) {
-		free(path);
-		error_prefix(err, "requirements '%s'", value);
-		return r;
-	}
-	set_text(&request->requirements.path, path);
-	if (packages)
-		set_text(&request->requirements.package_directory, packages);
-	request->message.requirements = &request->requirements;
-	return 0;
-}
-
 /* The daemon leaves out slashes at the end of a Python file. */
 static bool is_at(const char *given, const char *path)
 {
@@ -246,8 +222,8 @@ void request_use_digest(struct request *request, const char *path, const char *s
 
 		if (!is_at(archive->path, path))
 			continue;
-		set_text(&archive->path, text_copy(""));
-		set_text(&archive->sha256, text_copy(sha256));
+		request_set_text(&archive->path, text_copy(""));
+		request_set_text(&archive->sha256, text_copy(sha256));
 	}
 	for (i = 0; i < message->n_python_files; i++) {
 		Pyenvd__V1__PythonFile *file = message->python_files[i];
@@ -255,9 +231,9 @@ void request_use_digest(struct request *request, const char *path, const char *s
 		if (!is_at(file->path, path))
 			continue;
 		if (!*file->name)
-			set_text(&file->name, base_name(path));
-		set_text(&file->path, text_copy(""));
-		set_text(&file->sha256, text_copy(sha256));
+			request_set_text(&file->name, base_name(path));
+		request_set_text(&file->path, text_copy(""));
+		request_set_text(&file->sha256, text_copy(sha256));
 	}
 }
 
@@ -266,7 +242,7 @@ static int take_python(void *data, const char *value, struct error *err)
 	struct request *request = data;
 
 	request_begin(request);
-	set_text(&request->message.python, text_copy(value));
+	request_set_text(&request->message.python, text_copy(value));
 	return 0;
 }
 
@@ -290,7 +266,7 @@ static int take_python_path(void *data, const char *value, struct error *err)
 			return r;
 		buffer_format(&path, "%s%s", path.size ? ":" : "", directory);
 	}
-	set_text(&request->message.python_path, buffer_steal_text(&path));
+	request_set_text(&request->message.python_path, buffer_steal_text(&path));
 	return 0;
 }
 
@@ -304,7 +280,7 @@ static void add_variable(struct request *request, const char *name, size_t size,
 	for (i = 0; i < message->n_variables; i++) {
 		entry = message->variables[i];
 		if (strlen(entry->key) == size && memcmp(entry->key, name, size) == 0) {
-			set_text(&entry->value, text_copy(value));
+			request_set_text(&entry->value, text_copy(value));
 			return;
 		}
 	}
@@ -355,7 +331,7 @@ static int take_worker_command(void *data, const char *value, struct error *err)
 		error_prefix(err, "worker command '%s'", value);
 		return r;
 	}
-	set_text(&request->process_worker.command, path);
+	request_set_text(&request->process_worker.command, path);
 	request->message.process_worker = &request->process_worker;
 	return 0;
 }
@@ -369,7 +345,7 @@ static int take_docker(void *data, const char *value, struct error *err)
 		request, PYENVD__V1__CREATE_ENVIRONMENT_REQUEST__WORKER_DOCKER_WORKER, err);
 	if (r)
 		return r;
-	set_text(&request->docker_worker.container_image, text_copy(value));
+	request_set_text(&request->docker_worker.container_image, text_copy(value));
 	request->message.docker_worker = &request->docker_worker;
 	return 0;
 }
@@ -379,7 +355,7 @@ static int take_label(void *data, const char *value, struct error *err)
 	struct request *request = data;
 
 	request_begin(request);
-	set_text(&request->message.label, text_copy(value));
+	request_set_text(&request->message.label, text_copy(value));
 	return 0;
 }
 
@@ -388,7 +364,7 @@ static int take_request_id(void *data, const char *value, struct error *err)
 	struct request *request = data;
 
 	request_begin(request);
-	set_text(&request->message.request_id, text_copy(value));
+	request_set_text(&request->message.request_id, text_copy(value));
 	return 0;
 }
 
@@ -425,7 +401,9 @@ const struct argument request_arguments[] = {
 	{ "requirements", 'r', "FILE[#DIR]",
 		"install what this file requires, from an index, or\n"
 		"from the packages in DIR alone",
-		take_requirements },
+		request_take_requirements },
+	{ "refresh", 0, NULL, "what an index says now of what they do not pin",
+		request_take_refresh },
 	{ "python", 'p', "PYTHON",
 		"the interpreter: an absolute path, a name to look up\n"
 		"on PATH, or a path that begins with a TARGET",

@@ -224,13 +224,10 @@ int session_fail_here(const struct session *session, int code, const char *forma
 {
 	_cleanup_free_ char *message = NULL;
 	va_list args;
-	int n;
 
 	va_start(args, format);
-	n = vasprintf(&message, format, args);
+	message = text_vformat(format, args);
 	va_end(args);
-	if (n < 0)
-		abort();
 	print_error(session, PYENVD_UNKNOWN, "", message);
 	return exit_code_of(session, code);
 }

@@ -102,10 +102,8 @@ void table_print_fact(FILE *file, const char *name, const char *format, ...)
 	int n;
 
 	va_start(args, format);
-	n = vasprintf(&value, format, args);
+	value = text_vformat(format, args);
 	va_end(args);
-	if (n < 0)
-		abort();
 	n = fprintf(file, "%s:", name);
 	fprintf(file, "%*s%s\n", n < FACT_WIDTH ? FACT_WIDTH - n : 1, "",
 		*value ? format_clean(value, false) : "-");

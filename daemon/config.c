@@ -15,6 +15,7 @@
 
 #define GIB (UINT64_C(1) << 30)
 #define MIB (UINT64_C(1) << 20)
+#define MAX_SECONDS 86400
 
 struct option_row {
 	const char *section, *name; /* the flag is the name with '-' for '_' */
@@ -50,42 +51,42 @@ static int parse_size(const char *text, void *field)
 	return parse_bytes(text, field);
 }
 
-static int parse_number(const char *text, void *field)
+static int parse_within(const char *text, uint64_t least, uint64_t most, uint32_t *ret)
 {
 	uint64_t value;
 	int r;
 
 	r = parse_u64(text, &value);
-	if (r == 0 && value > UINT32_MAX)
+	if (r == 0 && (value < least || value > most))
 		r = -ERANGE;
 	if (r == 0)
-		*(uint32_t *)field = (uint32_t)value;
+		*ret = (uint32_t)value;
 	return r;
+}
+
+static int parse_number(const char *text, void *field)
+{
+	return parse_within(text, 0, UINT32_MAX, field);
 }
 
 static int parse_count(const char *text, void *field)
 {
-	uint64_t value;
-	int r;
-
-	r = parse_u64(text, &value);
-	if (r == 0 && (value < 1 || value > 1024))
-		r = -ERANGE;
-	if (r == 0)
-		*(uint32_t *)field = (uint32_t)value;
-	return r;
+	return parse_within(text, 1, 1024, field);
 }
 
+/* In whole seconds. */
+static int parse_duration(const char *text, void *field)
+{
+	return parse_within(text, 1, MAX_SECONDS, field);
+}
+
+/* Into milliseconds. */
 static int parse_seconds(const char *text, void *field)
 {
-	uint64_t value;
-	int r;
+	int r = parse_duration(text, field);
 
-	r = parse_u64(text, &value);
-	if (r == 0 && (value < 1 || value > 86400))
-		r = -ERANGE;
 	if (r == 0)
-		*(uint32_t *)field = (uint32_t)value * 1000;
+		*(uint32_t *)field *= 1000;
 	return r;
 }
 
@@ -120,16 +121,6 @@ static int parse_installer(const char *text, void *field)
 			return 0;
 		}
 	return -EINVAL;
-}
-
-/* In whole seconds. */
-static int parse_duration(const char *text, void *field)
-{
-	int r = parse_seconds(text, field);
-
-	if (r == 0)
-		*(uint32_t *)field /= 1000;
-	return r;
 }
 
 static int parse_level(const char *text, void *field)

@@ -91,6 +91,7 @@ static int to_requirements(
 		return r;
 	ret->path = text_copy(wire->path);
 	ret->packages = *wire->package_directory ? text_copy(wire->package_directory) : NULL;
+	ret->refresh = wire->refresh;
 	return 0;
 }
 

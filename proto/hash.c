@@ -373,6 +373,8 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 	add_number(&encoder, spec->holder_seconds);
 	add_number(&encoder, spec->holder_grace_ms);
 	add_worker(&encoder, spec, NULL);
+	if (spec->requirements.refresh)
+		add_text(&encoder, "refresh");
 	end(&encoder, ret);
 }
 

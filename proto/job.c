@@ -23,6 +23,19 @@ const char *job_opened_path(const struct job *job)
 	}
 }
 
+static size_t list_install_fds(const struct job_install *install, int *fds)
+{
+	size_t count = 0, i;
+
+	fds[count++] = install->directory_fd;
+	fds[count++] = install->log_fd;
+	for (i = 0; i < install->sibling_count; i++)
+		fds[count++] = install->siblings[i];
+	if (install->interpreter_layer_fd >= 0)
+		fds[count++] = install->interpreter_layer_fd;
+	return count;
+}
+
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
 {
 	switch (job->kind) {
@@ -34,10 +47,7 @@ size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
 		fds[1] = job->extract.source_fd;
 		return job->extract.has_source ? 2 : 1;
 	case JOB_INSTALL:
-		fds[0] = job->install.directory_fd;
-		fds[1] = job->install.log_fd;
-		fds[2] = job->install.interpreter_layer_fd;
-		return fds[2] < 0 ? 2 : 3;
+		return list_install_fds(&job->install, fds);
 	case JOB_COPY:
 		fds[0] = job->copy.from_fd;
 		fds[1] = job->copy.to_fd;

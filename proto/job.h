@@ -119,6 +119,8 @@ struct job_file {
 	struct fs_identity identity;
 };
 
+#define JOB_MAX_SIBLINGS 8
+
 struct job_install {
 	struct job_requirements source;
 	const uint8_t *expected_sha256;
@@ -134,6 +136,8 @@ struct job_install {
 	const struct job_limits *limits;
 	uint32_t threads, seconds;
 	int directory_fd, log_fd; /* borrowed */
+	int siblings[JOB_MAX_SIBLINGS]; /* trees of layers to share files with; borrowed */
+	size_t sibling_count;
 	int interpreter_layer_fd; /* borrowed; -1: it is in none */
 	const char *directory, *header; /* as of an extraction */
 	const char *log_path;
@@ -178,7 +182,8 @@ struct job_result {
 	uint32_t requirement_count;
 	bool is_pinned, needs_pip;
 	const char *specifiers; /* name, extras, versions, marker: a line each */
-	/* JOB_INSTALL (and bytes, entries); borrowed, valid in done() */
+	/* JOB_INSTALL (and bytes, entries); texts are borrowed, valid in done() */
+	uint64_t shared_bytes;
 	const char *site, *scripts, *resolved;
 	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */
 	char *const *failures;
@@ -222,7 +227,7 @@ bool job_runs_programs(const struct job *job);
 /* What it opens first, as a client, which may never end; NULL: nothing. */
 const char *job_opened_path(const struct job *job);
 
-#define JOB_MAX_FDS 3
+#define JOB_MAX_FDS (3 + JOB_MAX_SIBLINGS)
 
 /* The descriptors that go with it (borrowed); returns how many. */
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS]);

@@ -37,6 +37,7 @@ struct spec_variable {
 struct spec_requirements {
 	char *path; /* owned; NULL: none */
 	char *packages; /* owned; a directory, from which alone is installed; NULL: an index */
+	bool refresh; /* whatever is there, what an index says now */
 };
 
 enum spec_holder {

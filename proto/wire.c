@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include "proto/wire-file.h"
 #include "worker.pb-c.h"
 
 static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
@@ -10,28 +11,6 @@ static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
 
 	pyenvd__worker__job__pack(message, buffer_reserve(ret, size));
 	ret->size += size;
-}
-
-static void from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
-{
-	pyenvd__worker__file_identity__init(ret);
-	ret->dev = file->dev;
-	ret->ino = file->ino;
-	ret->size = file->size;
-	ret->mtime_ns = file->mtime_ns;
-	ret->ctime_ns = file->ctime_ns;
-}
-
-static void to_file(const Pyenvd__Worker__FileIdentity *file, struct fs_identity *ret)
-{
-	if (file)
-		*ret = (struct fs_identity){
-			.dev = file->dev,
-			.ino = file->ino,
-			.size = file->size,
-			.mtime_ns = file->mtime_ns,
-			.ctime_ns = file->ctime_ns,
-		};
 }
 
 struct source_message {
@@ -43,7 +22,7 @@ static Pyenvd__Worker__Source *from_source(
 	const char *path, const struct fs_identity *expected, struct source_message *ret)
 {
 	pyenvd__worker__source__init(&ret->source);
-	from_file(expected, &ret->file);
+	wire_file_from(expected, &ret->file);
 	ret->source.path = (char *)path;
 	ret->source.expected = &ret->file;
 	return &ret->source;
@@ -61,12 +40,18 @@ static void encode_locate(Pyenvd__Worker__Job *message, const struct job *job, s
 	pack(message, ret);
 }
 
+/* What is not there is empty in a message. */
+static char *text_of(const char *text)
+{
+	return (char *)(text ? text : "");
+}
+
 static void encode_probe(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	Pyenvd__Worker__Probe probe = PYENVD__WORKER__PROBE__INIT;
 
 	probe.path = (char *)job->probe.path;
-	probe.home = (char *)(job->probe.home ? job->probe.home : "");
+	probe.home = text_of(job->probe.home);
 	message->job_case = PYENVD__WORKER__JOB__JOB_PROBE;
 	message->probe = &probe;
 	pack(message, ret);
@@ -93,12 +78,6 @@ static Pyenvd__Worker__Identity *from_identity(
 	ret->n_groups = identity->group_count;
 	ret->groups = identity->groups;
 	return ret;
-}
-
-/* What is not there is empty in a message. */
-static char *text_of(const char *text)
-{
-	return (char *)(text ? text : "");
 }
 
 static Pyenvd__Worker__Requirements *from_requirements(
@@ -151,6 +130,7 @@ static void encode_install(Pyenvd__Worker__Job *message, const struct job *job, 
 	install.threads = in->threads;
 	install.seconds = in->seconds;
 	install.log_path = (char *)in->log_path;
+	install.siblings = (uint32_t)in->sibling_count;
 	message->job_case = PYENVD__WORKER__JOB__JOB_INSTALL;
 	message->install = &install;
 	pack(message, ret);
@@ -201,7 +181,7 @@ static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, 
 	from_limits(in->limits, &limits);
 	extract.source = from_source(in->path, &in->expected, &source);
 	extract.kind = kinds[in->layer];
-	extract.name = (char *)(in->name ? in->name : "");
+	extract.name = text_of(in->name);
 	extract.hash = in->hash;
 	if (in->expected_sha256) {
 		extract.expected_sha256.data = (uint8_t *)in->expected_sha256;
@@ -214,7 +194,7 @@ static void encode_extract(Pyenvd__Worker__Job *message, const struct job *job, 
 	extract.limits = &limits;
 	extract.threads = in->threads;
 	extract.directory = (char *)in->directory;
-	extract.header = (char *)(in->header ? in->header : "");
+	extract.header = text_of(in->header);
 	extract.source_is_open = in->has_source;
 	message->job_case = PYENVD__WORKER__JOB__JOB_EXTRACT;
 	message->extract = &extract;
@@ -341,7 +321,7 @@ static int to_digested(const struct job *job, const Pyenvd__Worker__Digested *di
 	if (digested->sha256.len != SHA256_SIZE)
 		return -EBADMSG;
 	memcpy(result->sha256, digested->sha256.data, SHA256_SIZE);
-	to_file(digested->identity, &result->file);
+	wire_file_to(digested->identity, &result->file);
 	result->is_directory = digested->is_directory;
 	*ret = job->kind == JOB_EXTRACT ? WIRE_DIGESTED : WIRE_RESULT;
 	return 0;
@@ -380,7 +360,7 @@ static int to_read(const Pyenvd__Worker__RequirementsRead *read, enum wire_event
 	kept->files = new0_array(struct job_file, read->n_files);
 	for (i = 0; i < read->n_files; i++) {
 		kept->files[i].path = read->files[i]->path;
-		to_file(read->files[i]->identity, &kept->files[i].identity);
+		wire_file_to(read->files[i]->identity, &kept->files[i].identity);
 	}
 	result->files = kept->files;
 	result->file_count = read->n_files;
@@ -397,6 +377,7 @@ static enum wire_event to_installed(
 {
 	result->bytes = installed->bytes;
 	result->entries = installed->entries;
+	result->shared_bytes = installed->shared_bytes;
 	result->site = installed->site;
 	result->scripts = installed->scripts;
 	result->resolved = installed->resolved;
@@ -425,7 +406,7 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		return -EBADMSG;
 	switch (event->event_case) {
 	case PYENVD__WORKER__EVENT__EVENT_OPENED:
-		to_file(event->opened->identity, &result->file);
+		wire_file_to(event->opened->identity, &result->file);
 		*ret = WIRE_OPENED;
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_DIGESTED:
@@ -438,7 +419,7 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		*ret = to_failure(event->failure, err);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_LOCATED:
-		to_file(event->located->identity, &result->file);
+		wire_file_to(event->located->identity, &result->file);
 		result->index = event->located->index;
 		result->is_directory = event->located->is_directory;
 		*ret = WIRE_RESULT;

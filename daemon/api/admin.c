@@ -263,6 +263,7 @@ static int fill_layer(struct manager *manager, Pyenvd__V1__Layer *wire, struct c
 	r = manager_layer_install(manager, wire->layer_id, &install, err);
 	if (r || !install.resolved)
 		return r;
+	wire->resolved_unix_ms = install.resolved_at;
 	for (at = install.resolved; *at; at++)
 		count += *at == '\n';
 	wire->packages = convert_alloc(pool, count + 1, sizeof(*wire->packages));

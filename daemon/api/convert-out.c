@@ -195,6 +195,8 @@ Pyenvd__V1__Layer *convert_layer(
 	wire->artifact_sha256 = copy(pool, layer->digest);
 	wire->artifact_bytes = layer->artifact_bytes;
 	wire->size_bytes = layer->bytes;
+	wire->shared_bytes = layer->shared_bytes;
+	wire->superseded = layer->superseded;
 	wire->entries = layer->entries;
 	wire->durable = layer->durable;
 	wire->created_unix_ms = layer->created;

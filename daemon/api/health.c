@@ -6,17 +6,10 @@
 
 static bool is_known(const char *name)
 {
-	static const struct rpc_service *const services[] = {
-		&environments_service,
-		&admin_service,
-		&health_service,
-		&reflection_service,
-		&reflection_alpha_service,
-	};
-	size_t i;
+	const struct rpc_service *const *service;
 
-	for (i = 0; i < ARRAY_SIZE(services); i++)
-		if (text_equal(services[i]->name, name))
+	for (service = services_all; *service; service++)
+		if (text_equal((*service)->name, name))
 			return true;
 	return !*name;
 }

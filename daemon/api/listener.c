@@ -230,14 +230,6 @@ static void on_accept(evutil_socket_t fd, short what, void *data)
 
 int listener_open(const struct listener_config *config, struct listener **ret, struct error *err)
 {
-	static const struct rpc_service *const services[] = {
-		&environments_service,
-		&admin_service,
-		&health_service,
-		&reflection_service,
-		&reflection_alpha_service,
-		NULL,
-	};
 	_cleanup_(listener_closep) struct listener *listener = new0(struct listener);
 	int r;
 
@@ -249,7 +241,7 @@ int listener_open(const struct listener_config *config, struct listener **ret, s
 	listener->session = (struct session_config){
 		.base = config->base,
 		.api = config->api,
-		.services = services,
+		.services = services_all,
 		.max_streams = config->max_streams,
 		.idle_timeout_ms = config->idle_timeout_ms,
 		.ended = on_session_ended,

@@ -8,6 +8,9 @@ extern const struct rpc_service health_service;
 extern const struct rpc_service reflection_service;
 extern const struct rpc_service reflection_alpha_service;
 
+/* Each of them; NULL-terminated. */
+extern const struct rpc_service *const services_all[];
+
 /* Methods of Environments (artifacts.c). */
 void artifacts_handle_upload(struct rpc *rpc, const ProtobufCMessage *message);
 void artifacts_handle_upload_end(struct rpc *rpc);

@@ -204,6 +204,7 @@ struct artifacts *artifacts_new(struct core *core, struct janitor *janitor)
 
 	artifacts->core = core;
 	artifacts->janitor = janitor;
+	flights_init(&artifacts->keepings, core);
 	return artifacts;
 }
 
@@ -211,7 +212,7 @@ struct artifacts *artifacts_free(struct artifacts *artifacts)
 {
 	if (!artifacts)
 		return NULL;
-	map_deinit(&artifacts->keepings);
+	flights_deinit(&artifacts->keepings);
 	pins_deinit(&artifacts->pins);
 	free(artifacts);
 	return NULL;

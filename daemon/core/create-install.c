@@ -1,7 +1,7 @@
 /*
  *	read -> what the requirements say, as a digest; side by side with the inputs
  *	     -> with the interpreter, which may be in one of them: the layer's key
- *	     -> the layer is READY: found
+ *	     -> the layer is READY, and what an index says now is not asked for: found
  *	     -> it is being made: join
  *	     -> make
  */
@@ -97,6 +97,32 @@ static void compute_keys(struct create_work *work, char layer_key[SHA256_HEX_SIZ
 
 /* ---- the layer */
 
+static size_t count_lines(const char *text)
+{
+	size_t count = 0;
+
+	for (; *text; text++)
+		count += *text == '\n';
+	return count;
+}
+
+/* Whether asking an index again could give anything else: no, if each package that was
+ * installed is one of the requirements, and these name one content each. */
+static int wants_refresh(struct create_work *work, bool *ret, struct error *err)
+{
+	const struct spec_requirements *wanted = &work->create->spec->requirements;
+	_cleanup_(db_install_deinit) struct db_install install = { 0 };
+	const struct reading *reading = &work->install.reading;
+	int r;
+
+	*ret = wanted->refresh && !wanted->packages;
+	if (!*ret || !reading->is_pinned)
+		return 0;
+	r = fold(db_find_install(work->creates->core->db, work->install.layer.id, &install, err));
+	*ret = r == 0 && count_lines(install.resolved) > reading->count;
+	return r;
+}
+
 static int take(struct create_work *work, enum input_origin origin, struct error *err)
 {
 	struct create_install *install = &work->install;
@@ -117,6 +143,8 @@ static void on_made(struct creation_waiter *waiter, const struct error *err)
 
 	if (!err) {
 		install->layer = *making_layer(making);
+		if (making_confirmed(making))
+			install->origin = INPUT_FOUND;
 		take(work, install->origin, &failed);
 	}
 	create_work_go_on(work, failed.r ? &failed : NULL);
@@ -134,7 +162,7 @@ static int join(struct create_work *work, struct making *making, enum input_orig
 	return CREATE_E_LATER;
 }
 
-static int make(struct create_work *work, const char *key, int64_t owner)
+static int make(struct create_work *work, const char *key, int64_t owner, bool refresh)
 {
 	const struct spec *spec = work->create->spec;
 	const struct input *input = interpreter_input(work);
@@ -142,6 +170,7 @@ static int make(struct create_work *work, const char *key, int64_t owner)
 		.packages = spec->requirements.packages,
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
+		.version = work->interpreter.python.version,
 		.interpreter_layer = input ? input->layer.id : NULL,
 		.use_uv = work->install.use_uv,
 	};
@@ -154,6 +183,7 @@ static int make(struct create_work *work, const char *key, int64_t owner)
 		.key = key,
 		.owner = owner,
 		.install = &install,
+		.refresh = refresh,
 	};
 
 	return join(work, layers_make(work->creates->layers, &want), INPUT_MADE);
@@ -164,6 +194,7 @@ int create_install_prepare(struct create_work *work, struct error *err)
 	struct core *core = work->creates->core;
 	int64_t owner = core_owner(core, work->create->peer->identity.uid);
 	char key[SHA256_HEX_SIZE];
+	bool refresh = false;
 	struct making *making;
 	int r;
 
@@ -176,10 +207,14 @@ int create_install_prepare(struct create_work *work, struct error *err)
 		return r;
 	compute_keys(work, key);
 	r = db_find_layer_by_key(core->db, key, owner, &work->install.layer, err);
-	if (r <= 0)
-		return r ? r : take(work, INPUT_FOUND, err);
+	if (r == 0)
+		r = wants_refresh(work, &refresh, err);
+	if (r < 0)
+		return r;
+	if (r == 0 && !refresh)
+		return take(work, INPUT_FOUND, err);
 	making = layers_find_making(work->creates->layers, key, owner);
-	return making ? join(work, making, INPUT_JOINED) : make(work, key, owner);
+	return making ? join(work, making, INPUT_JOINED) : make(work, key, owner, refresh);
 }
 
 int create_install_take(struct create_work *work, const char *layer, struct error *err)

@@ -187,6 +187,8 @@ static void fill_grant(struct create_work *work)
 	grant->artifacts = work->artifacts.rows;
 	grant->artifact_count = work->artifacts.count;
 	grant->request_digest = work->request_digest;
+	grant->interpreter = work->interpreter.path;
+	grant->home = work->interpreter.home;
 }
 
 int create_work_grant(struct create_work *work, struct error *err)
@@ -241,6 +243,21 @@ static int load_known_layers(struct create_work *work, struct error *err)
 	return r;
 }
 
+/* None: there is none, or an earlier pyenvd made the lease; then it is looked for again. */
+static int load_known_interpreter(struct create_work *work, struct error *err)
+{
+	char *path, *home;
+	int r;
+
+	r = db_find_lease_interpreter(work->creates->core->db, work->known->id, &path, &home, err);
+	if (r)
+		return r == DB_E_NOT_FOUND ? 0 : r;
+	interpreter_know(&work->interpreter, path, *home ? home : NULL);
+	free(path);
+	free(home);
+	return 0;
+}
+
 int create_work_look_for_known(struct create_work *work, struct error *err)
 {
 	const struct create *create = work->create;
@@ -262,5 +279,6 @@ int create_work_look_for_known(struct create_work *work, struct error *err)
 			create->spec->request_id, known.id);
 	work->known = new0(struct db_lease);
 	*work->known = known;
-	return load_known_layers(work, err);
+	r = load_known_layers(work, err);
+	return r ? r : load_known_interpreter(work, err);
 }

@@ -1,7 +1,7 @@
 /*
  *	begin -> RESOLVE     each input becomes a layer (input.c), side by side; meanwhile
- *	                     an interpreter of the host is looked up, and requirements
- *	                     are read
+ *	                     an interpreter of the host is looked up and asked who it
+ *	                     is, and requirements are read
  *	      -> INTERPRETER one in a layer can only be looked up once that is ready
  *	      -> INSTALL     requirements become a layer, for that interpreter
  *	      -> GRANT       the lease
@@ -188,7 +188,12 @@ static int install(struct create_work *work, struct error *err)
 
 static void on_interpreter(struct interpreter *interpreter, const struct error *err)
 {
-	create_work_go_on(container_of(interpreter, struct create_work, interpreter), err);
+	struct create_work *work = container_of(interpreter, struct create_work, interpreter);
+
+	if (work->waiting)
+		create_work_resolved(work, err);
+	else
+		create_work_go_on(work, err);
 }
 
 static int find_interpreter(struct create_work *work, struct error *err)
@@ -296,6 +301,13 @@ static int resolve(struct create_work *work, struct error *err)
 	}
 	r = create_install_read(work, err);
 	if (r == CREATE_E_LATER)
+		work->waiting++;
+	else if (r)
+		return r;
+	r = work->interpreter.archive ? 0
+				      : interpreter_find(&work->interpreter, work->creates->core,
+						work->creates->probes, NULL, err);
+	if (r == INTERPRETER_E_LATER)
 		work->waiting++;
 	else if (r)
 		return r;

@@ -10,121 +10,75 @@
 
 #include <stdio.h>
 #include "base/clock.h"
-#include "base/map.h"
+#include "daemon/core/flight.h"
 
 #define FINE_GRAIN_NS INT64_C(20000000)
 #define COARSE_GRAIN_NS INT64_C(2100000000)
 
 struct digests {
 	struct core *core;
-	struct map by_source; /* of digesting.node */
+	struct flights flights; /* of digesting.flight */
 };
 
 struct digesting {
-	struct map_node node; /* digests.by_source */
+	struct flight flight;
 	struct digests *digests;
-	struct creation *creation; /* owned */
-	char *source, *path;
-	struct identity identity;
+	char *path; /* owned */
 	char reader[SHA256_HEX_SIZE];
 	char sha256[SHA256_HEX_SIZE];
-	bool is_directory;
-	int64_t begun;
-	struct job job;
-	struct timer failed_early;
-	struct error err;
 };
 
-static void digesting_free(struct digesting *digesting)
+static void on_over(struct flight *flight)
 {
-	map_remove(&digesting->digests->by_source, &digesting->node);
-	timer_clear(&digesting->failed_early);
-	creation_free(digesting->creation);
-	identity_deinit(&digesting->identity);
-	free(digesting->source);
+	struct digesting *digesting = container_of(flight, struct digesting, flight);
+
+	flight_deinit(flight);
 	free(digesting->path);
 	free(digesting);
-}
-
-static void finish(struct digesting *digesting)
-{
-	if (!creation_finish(digesting->creation, !digesting->err.r))
-		return;
-	map_remove(&digesting->digests->by_source, &digesting->node);
-	creation_announce(digesting->creation, digesting->err.r ? &digesting->err : NULL);
-	digesting_free(digesting);
-}
-
-static void on_failed_early(struct timer *timer)
-{
-	finish(container_of(timer, struct digesting, failed_early));
 }
 
 static void on_done(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
-	struct digesting *digesting = container_of(job, struct digesting, job);
+	struct digesting *digesting = container_of(job, struct digesting, flight.job);
 
-	if (r) {
-		digesting->err = *err;
-	} else {
+	if (r == 0) {
 		hex_format(result->sha256, SHA256_SIZE, digesting->sha256);
-		digesting->is_directory = result->is_directory;
 		if (!result->is_directory)
 			digests_learn(digesting->digests, &result->file, digesting->reader,
-				digesting->sha256, digesting->begun);
+				digesting->sha256, digesting->flight.begun);
 	}
-	finish(digesting);
+	flight_end(&digesting->flight, r ? err : NULL);
 }
 
-static void work_start(void *data)
+static char *format_source(const char *path, const struct fs_identity *identity,
+	const struct peer *peer, bool may_be_directory)
 {
-	struct digesting *digesting = data;
-	struct core *core = digesting->digests->core;
+	_cleanup_free_ char *file = fs_identity_format(identity);
 
-	digesting->err = (struct error){ 0 };
-	digesting->begun = clock_unix_ns();
-	if (pool_submit(core->pool, &digesting->job, &digesting->err))
-		timer_set(core->watch, &digesting->failed_early, 0);
-}
-
-static void work_stop(void *data)
-{
-	struct digesting *digesting = data;
-
-	pool_cancel(digesting->digests->core->pool, &digesting->job);
-}
-
-static char *format_source(const char *path, const struct fs_identity *f, const struct peer *peer,
-	bool may_be_directory)
-{
 	/* A directory is more than its inode: its path must be the same as well. */
-	return text_format("%llx:%llx:%llu:%lld:%lld/%s/%s", (unsigned long long)f->dev,
-		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
-		(long long)f->ctime_ns, peer->reader, may_be_directory ? path : "");
+	return text_format("%s/%s/%s", file, peer->reader, may_be_directory ? path : "");
 }
 
 struct digesting *digests_compute(struct digests *digests, const char *path,
 	const struct fs_identity *file, const struct peer *peer, bool may_be_directory)
 {
-	static const struct creation_work work = { work_start, work_stop };
 	_cleanup_free_ char *source = format_source(path, file, peer, may_be_directory);
-	struct map_node *node = map_find(&digests->by_source, source);
+	struct flight *flight = flights_find(&digests->flights, source);
 	struct digesting *digesting;
 
-	if (node)
-		return container_of(node, struct digesting, node);
+	if (flight)
+		return container_of(flight, struct digesting, flight);
 	digesting = new0(struct digesting);
 	digesting->digests = digests;
-	digesting->creation = creation_new(&work, digesting);
-	digesting->source = STEAL(source);
 	digesting->path = text_copy(path);
-	identity_copy(&digesting->identity, &peer->identity);
 	memcpy(digesting->reader, peer->reader, sizeof(digesting->reader));
-	digesting->failed_early.fired = on_failed_early;
-	digesting->job = (struct job){
+	flight = &digesting->flight;
+	flight_init(flight, &digests->flights, source, peer);
+	flight->over = on_over;
+	flight->job = (struct job){
 		.kind = JOB_DIGEST,
-		.peer = &digesting->identity,
+		.peer = &flight->identity,
 		.digest = {
 			.path = digesting->path,
 			.expected = *file,
@@ -132,23 +86,17 @@ struct digesting *digests_compute(struct digests *digests, const char *path,
 		},
 		.done = on_done,
 	};
-	map_add(&digests->by_source, &digesting->node, digesting->source);
 	return digesting;
 }
 
 struct creation *digesting_creation(struct digesting *digesting)
 {
-	return digesting->creation;
+	return digesting->flight.creation;
 }
 
 const char *digesting_sha256(const struct digesting *digesting)
 {
 	return digesting->sha256;
-}
-
-bool digesting_is_directory(const struct digesting *digesting)
-{
-	return digesting->is_directory;
 }
 
 int digests_find(struct digests *digests, const struct fs_identity *file, const char *reader,
@@ -192,6 +140,7 @@ struct digests *digests_new(struct core *core)
 	struct digests *digests = new0(struct digests);
 
 	digests->core = core;
+	flights_init(&digests->flights, core);
 	return digests;
 }
 
@@ -199,7 +148,7 @@ struct digests *digests_free(struct digests *digests)
 {
 	if (!digests)
 		return NULL;
-	map_deinit(&digests->by_source);
+	flights_deinit(&digests->flights);
 	free(digests);
 	return NULL;
 }

@@ -32,4 +32,3 @@ struct digesting *digests_compute(struct digests *digests, const char *path,
 struct creation *digesting_creation(struct digesting *digesting);
 /* Once its waiters are told that it went well. */
 const char *digesting_sha256(const struct digesting *digesting);
-bool digesting_is_directory(const struct digesting *digesting);

@@ -83,6 +83,12 @@ static void prepare_locate(struct interpreter *interpreter)
 	interpreter->locate.path_count = interpreter->where.candidate_count;
 }
 
+void interpreter_know(struct interpreter *interpreter, const char *path, const char *home)
+{
+	interpreter->path = text_copy(path);
+	interpreter->home = text_copy(home);
+}
+
 int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec,
 	const struct peer *peer, struct error *err)
 {
@@ -96,7 +102,8 @@ int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec
 	};
 	r = spec_python_find(spec, &interpreter->where, err);
 	interpreter->archive = interpreter->where.archive;
-	prepare_locate(interpreter);
+	if (!interpreter->path)
+		prepare_locate(interpreter);
 	return r;
 }
 
@@ -110,7 +117,7 @@ int interpreter_find(struct interpreter *interpreter, struct core *core, struct 
 	size_t index;
 	int r;
 
-	if (!*interpreter->spec->python)
+	if (!*interpreter->spec->python || interpreter->path)
 		return 0;
 	interpreter->probes = probes;
 	if (interpreter->archive) {

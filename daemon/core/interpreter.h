@@ -32,6 +32,8 @@ enum {
 };
 
 void interpreter_deinit(struct interpreter *interpreter);
+/* Before anything else: it was found earlier, and is not looked for again. */
+void interpreter_know(struct interpreter *interpreter, const char *path, const char *home);
 /* First: sees whether it is in an archive, or on the host: then interpreter->locate may
  * be looked at (locate_look()). */
 int interpreter_prepare(struct interpreter *interpreter, const struct spec *spec,

@@ -9,10 +9,15 @@
  *	                        the slot's user is ended, wholly -> what failed is cleaned up
  *
  * so that nobody is at work any more in a directory that is being removed.
+ *
+ * Files are shared with layers of the same owner only: there it makes no difference who may
+ * read them. These layers are not kept from being collected meanwhile; what is gone by then
+ * is not shared.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "daemon/core/layers-internal.h"
 
 /* ---- the end */
@@ -22,6 +27,8 @@ static void close_fds(struct making_install *install)
 	cleanup_close(&install->log_fd);
 	cleanup_close(&install->interpreter_layer_fd);
 	install->log_fd = install->interpreter_layer_fd = -1;
+	while (install->sibling_count)
+		cleanup_close(&install->siblings[--install->sibling_count]);
 }
 
 void making_install_free(struct making_install *install)
@@ -33,6 +40,7 @@ void making_install_free(struct making_install *install)
 	free(install->packages);
 	free(install->python);
 	free(install->home);
+	free(install->version);
 	free(install->interpreter_layer);
 	free(install->log_path);
 	free(install);
@@ -40,6 +48,7 @@ void making_install_free(struct making_install *install)
 
 int making_install_publish(struct making *making, struct error *err)
 {
+	making->install->result.resolved_at = clock_unix_ms();
 	return db_put_install(
 		making->layers->core->db, making->layer.id, &making->install->result, err);
 }
@@ -81,14 +90,27 @@ static void on_done(
 	making_end(making, result);
 }
 
-/* ---- in the middle */
-
-static void on_progress(struct job *job, const struct job_progress *progress)
-{
-	container_of(job, struct making, job)->progress = *progress;
-}
-
 /* ---- the beginning */
+
+/* "3.11.2" has its packages in a "…python3.11/…". Without siblings it goes as well. */
+static void open_siblings(struct making *making)
+{
+	struct making_install *install = making->install;
+	const char *minor = strchr(install->version, '.');
+	size_t n = minor ? (size_t)(minor - install->version) + 1 + strcspn(minor + 1, ".") : 0;
+	_cleanup_free_ char *site = text_format("python%.*s/", (int)n, install->version);
+	struct core *core = making->layers->core;
+	struct db_ids ids = { 0 };
+	size_t i;
+
+	if (db_list_siblings(core->db, making->layer.owner, site, JOB_MAX_SIBLINGS, &ids, NULL))
+		return;
+	for (i = 0; i < ids.count; i++)
+		if (tree_open_layer_tree(core->tree, ids.rows[i],
+			    &install->siblings[install->sibling_count], NULL) == 0)
+			install->sibling_count++;
+	free(ids.rows);
+}
 
 static int open_all(struct making *making, struct error *err)
 {
@@ -103,6 +125,8 @@ static int open_all(struct making *making, struct error *err)
 	if (r == 0 && install->interpreter_layer)
 		r = tree_open_layer(
 			tree, install->interpreter_layer, &install->interpreter_layer_fd, err);
+	if (r == 0)
+		open_siblings(making);
 	return r > 0 ? fail(err, -EEXIST, "INTERNAL_ERROR", "there is a log of layer '%s' already",
 			       making->layer.id)
 		     : r;
@@ -140,14 +164,16 @@ int making_install_fill_job(struct making *making, struct error *err)
 			.seconds = config->seconds,
 			.directory_fd = making->directory_fd,
 			.log_fd = install->log_fd,
+			.sibling_count = install->sibling_count,
 			.interpreter_layer_fd = install->interpreter_layer_fd,
 			.directory = making->directory,
 			.header = making->header,
 			.log_path = install->log_path,
 		},
-		.progress = on_progress,
+		.progress = making_on_progress,
 		.done = on_done,
 	};
+	memcpy(making->job.install.siblings, install->siblings, sizeof(install->siblings));
 	making->job.install.installers = slots_uids(
 		making->layers->slots, &making->job.install.installer_count);
 	return 0;
@@ -202,6 +228,7 @@ struct making_install *making_install_new(
 		.packages = text_copy(install->packages),
 		.python = text_copy(install->python),
 		.home = text_copy(install->home),
+		.version = text_copy(install->version),
 		.interpreter_layer = text_copy(install->interpreter_layer),
 		.use_uv = install->use_uv,
 		.slot = { .got = on_got, .cleaned = on_cleaned },

@@ -1,6 +1,7 @@
 #pragma once
-/* Private to layers.c, which knows all layers, layers-make.c, which makes one, and
- * layers-install.c, which knows how requirements become one. */
+/* Private to layers.c, which knows all layers, layers-make.c, which makes one,
+ * layers-install.c, which knows how requirements become one, and layers-refresh.c, which
+ * knows of those that take the place of another. */
 #include "base/list.h"
 #include "base/map.h"
 #include "daemon/core/layers.h"
@@ -20,11 +21,13 @@ struct layers {
 /* What a making of requirements has besides. */
 struct making_install {
 	struct making *making;
-	char *packages, *python, *home, *interpreter_layer; /* owned; as layers_install */
+	char *packages, *python, *home, *version, *interpreter_layer; /* owned; as layers_install */
 	bool use_uv;
 	struct slots_waiter slot;
 	bool is_waiting; /* for the slot */
 	int log_fd, interpreter_layer_fd; /* -1 */
+	int siblings[JOB_MAX_SIBLINGS]; /* trees of other layers */
+	size_t sibling_count;
 	char *log_path; /* owned */
 	struct db_install result;
 };
@@ -56,6 +59,9 @@ struct making {
 	struct timer failed_early;
 	struct janitor_waiter removed;
 	struct making_install *install; /* owned; NULL: it is extracted or copied */
+	bool is_refresh; /* the row gets the key last */
+	bool is_kept; /* after all; it is pinned */
+	struct db_layer kept; /* the one before */
 };
 
 /* As layers.by_key and layers.by_source know a making. The caller frees them. */
@@ -68,8 +74,19 @@ char *layers_format_source(const struct layers_want *want);
 int making_try_start(struct making *making, struct error *err);
 /* @making->err says why there is nothing to clean up but what there is. */
 void making_fail_to_start(struct making *making);
+/* Of its job. */
+void making_on_progress(struct job *job, const struct job_progress *progress);
 /* The job has ended, well or not (making->err). */
 void making_end(struct making *making, const struct job_result *result);
+
+/* ---- layers-refresh.c, for layers-make.c. They do nothing to others. */
+
+/* What was made may be what there is; then making->is_kept. */
+int making_refresh_end(struct making *making, struct error *err);
+/* In the transaction that publishes the layer. */
+int making_refresh_publish(struct making *making, struct error *err);
+/* Nobody has to be told any more. */
+void making_refresh_forget(struct making *making);
 
 /* ---- layers-install.c, for layers-make.c */
 

@@ -67,6 +67,7 @@ static void finish(struct making *making)
 	list_remove(&making->link);
 	tell_keyed(making);
 	creation_announce(making->creation, making->err.r ? &making->err : NULL);
+	making_refresh_forget(making);
 	making_free(making);
 }
 
@@ -80,10 +81,10 @@ static void on_failed_early(struct timer *timer)
 	finish(container_of(timer, struct making, failed_early));
 }
 
-/* @making->err says why. */
+/* @making->err says why, unless there is a better one. */
 static void clean_up(struct making *making)
 {
-	making->layers->core->counters.layers_failed++;
+	making->layers->core->counters.layers_failed += !making->is_kept;
 	if (layers_condemn(making->layers, making->layer.id, &making->removed, NULL))
 		timer_set(making->layers->core->watch, &making->failed_early, 0);
 }
@@ -96,8 +97,9 @@ static int write_rows(struct making *making, struct error *err)
 	r = db_begin(db, err);
 	if (r)
 		return r;
-	r = fold(db_publish_layer(db, making->layer.id, making->layer.bytes, making->layer.entries,
-		clock_unix_ms(), err));
+	r = making_refresh_publish(making, err);
+	if (r == 0)
+		r = db_publish_layer(db, &making->layer, clock_unix_ms(), err);
 	if (r == 0 && making->install)
 		r = making_install_publish(making, err);
 	if (r == 0)
@@ -127,9 +129,11 @@ void making_end(struct making *making, const struct job_result *result)
 	if (!making->err.r) {
 		making->layer.bytes = result->bytes;
 		making->layer.entries = result->entries;
-		publish(making, &making->err);
+		making->layer.shared_bytes = result->shared_bytes;
+		if (making_refresh_end(making, &making->err) == 0 && !making->is_kept)
+			publish(making, &making->err);
 	}
-	if (making->err.r) {
+	if (making->err.r || making->is_kept) {
 		clean_up(making);
 		return;
 	}
@@ -159,7 +163,7 @@ static void on_done(
 
 /* ---- in the middle */
 
-static void on_progress(struct job *job, const struct job_progress *progress)
+void making_on_progress(struct job *job, const struct job_progress *progress)
 {
 	container_of(job, struct making, job)->progress = *progress;
 }
@@ -208,11 +212,15 @@ static void on_digested(struct job *job, const struct job_result *result)
 static int add_row(struct making *making, struct error *err)
 {
 	struct core *core = making->layers->core;
+	struct db_layer row;
 	int r, tries = 0;
 
 	do {
 		random_id(making->layer.id, LAYER_ID_LENGTH);
-		r = db_add_layer(core->db, &making->layer, err);
+		row = making->layer;
+		if (making->is_refresh)
+			row.key[0] = 0;
+		r = db_add_layer(core->db, &row, err);
 		if (r)
 			continue;
 		r = tree_make_layer(core->tree, making->layer.id, &making->directory_fd, err);
@@ -224,9 +232,10 @@ static int add_row(struct making *making, struct error *err)
 
 static char *format_header(const struct making *making)
 {
-	return text_format("pyenvd layer 1\nid %s\nkind %s\nowner %lld\ncompile %d\nsource %s",
+	return text_format(
+		"pyenvd layer 1\nid %s\nkind %s\nowner %lld\ncompile %d\ncreated %lld\nsource %s",
 		making->layer.id, making->layer.kind, (long long)making->layer.owner,
-		(int)making->compile, LOG_TEXT(making->path));
+		(int)making->compile, (long long)clock_unix_ms(), LOG_TEXT(making->path));
 }
 
 static void fill_job(struct making *making)
@@ -259,7 +268,7 @@ static void fill_job(struct making *making)
 			.header = making->header,
 		},
 		.digested = on_digested,
-		.progress = on_progress,
+		.progress = making_on_progress,
 		.done = on_done,
 	};
 }
@@ -303,6 +312,7 @@ static void work_start(void *data)
 {
 	struct making *making = data;
 
+	making_refresh_forget(making);
 	making->err = (struct error){ 0 };
 	making->progress = (struct job_progress){ 0 };
 	making->layer.state = LAYER_PREPARING;
@@ -338,6 +348,7 @@ struct making *layers_make(struct layers *layers, const struct layers_want *want
 	memcpy(making->reader, want->peer->reader, sizeof(making->reader));
 	making->file = want->file;
 	making->compile = want->compile;
+	making->is_refresh = want->refresh;
 	making->directory_fd = -1;
 	making->source_fd = want->has_source ? want->source_fd : -1;
 	making->started = clock_unix_ms();

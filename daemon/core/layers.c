@@ -10,12 +10,11 @@ char *layers_format_key(const char *key, int64_t owner)
 
 char *layers_format_source(const struct layers_want *want)
 {
-	const struct fs_identity *f = &want->file;
+	_cleanup_free_ char *file = fs_identity_format(&want->file);
 
-	return text_format("%llx:%llx:%llu:%lld:%lld/%s/%s/%d/%lld/%s", (unsigned long long)f->dev,
-		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
-		(long long)f->ctime_ns, want->peer->reader, hash_layer_kind(want->layer),
-		(int)want->compile, (long long)want->owner, want->name ? want->name : "");
+	return text_format("%s/%s/%s/%d/%lld/%s", file, want->peer->reader,
+		hash_layer_kind(want->layer), (int)want->compile, (long long)want->owner,
+		want->name ? want->name : "");
 }
 
 /* ---- finding */
@@ -54,7 +53,7 @@ struct creation *making_creation(struct making *making)
 
 const struct db_layer *making_layer(const struct making *making)
 {
-	return &making->layer;
+	return making->is_kept ? &making->kept : &making->layer;
 }
 
 struct job_progress making_progress(const struct making *making)

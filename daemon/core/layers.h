@@ -20,6 +20,7 @@ struct layers *layers_free(struct layers *layers); /* nothing is being made */
 struct layers_install {
 	const char *packages; /* a directory; NULL: from an index */
 	const char *python, *home; /* absolute; the second NULL: it needs none */
+	const char *version; /* of the interpreter */
 	const char *interpreter_layer; /* the id of the one that it is in; NULL: in none */
 	bool use_uv;
 };
@@ -36,6 +37,7 @@ struct layers_want {
 	const char *key; /* hex; NULL when the digest is not known */
 	int64_t owner;
 	const struct layers_install *install; /* of requirements, whose key is known */
+	bool refresh; /* of these: to take the place of the layer that has the key */
 	bool has_source; /* it is open already, and the making's to close */
 	int source_fd;
 };
@@ -55,6 +57,8 @@ struct making *layers_make(struct layers *layers, const struct layers_want *want
 struct creation *making_creation(struct making *making);
 /* The layer, once its waiters are told that it went well; borrowed. */
 const struct db_layer *making_layer(const struct making *making);
+/* It is the one that was there: making it anew gave the same. */
+bool making_confirmed(const struct making *making);
 /* How far it is. */
 struct job_progress making_progress(const struct making *making);
 

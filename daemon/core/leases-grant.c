@@ -126,6 +126,16 @@ int leases_grant(
 
 /* ---- rows */
 
+/* Only who retries asks for it. */
+static int add_interpreter(
+	struct db *db, const char *id, const struct lease_grant *grant, struct error *err)
+{
+	if (!grant->interpreter || !*grant->spec->request_id)
+		return 0;
+	return fold(db_add_lease_interpreter(
+		db, id, grant->interpreter, grant->home ? grant->home : "", err));
+}
+
 static int add_row(struct leases *leases, const struct lease_grant *grant, struct error *err)
 {
 	struct lease *lease = leases_find(leases, grant->lease_id);
@@ -141,6 +151,8 @@ static int add_row(struct leases *leases, const struct lease_grant *grant, struc
 		err));
 	if (r == 0)
 		r = fold(db_add_lease(db, &lease->row, grant->layer_ids, grant->layer_count, err));
+	if (r == 0)
+		r = add_interpreter(db, lease->row.id, grant, err);
 	for (i = 0; i < grant->artifact_count && r == 0; i++)
 		r = db_add_lease_artifact(db, lease->row.id, grant->artifacts[i].name,
 			grant->artifacts[i].digest, err);

@@ -29,6 +29,8 @@ struct leases {
 	struct tally tally; /* leases of each uid */
 	struct list recorded; /* of lease_grant.link */
 	struct timer soon; /* set while something is to be recorded */
+	void (*ended)(void *data);
+	void *ended_data;
 };
 
 /* A lease in memory; and without it. Row and directory are the caller's. */

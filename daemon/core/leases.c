@@ -174,6 +174,8 @@ void lease_release(struct lease *lease, enum lease_end why)
 		log_failure(LOG_LEVEL_ERROR, "lease-not-deleted", &err);
 	janitor_remove_lease(lease->leases->janitor, lease->row.id, lease->row.uid, lease->row.gid);
 	log_debug("lease-ended", "id=%s why=%s", lease->row.id, words[why]);
+	if (lease->leases->ended)
+		lease->leases->ended(lease->leases->ended_data);
 	lease_free(lease);
 	if (hold) {
 		hold->lease = NULL;
@@ -297,6 +299,12 @@ void lease_hold_end(struct lease_hold *hold, bool keep)
 		timer_set(lease->leases->core->watch, &lease->timer, lease->row.grace_ms);
 	else
 		lease_release(lease, LEASE_EXPIRED);
+}
+
+void leases_on_end(struct leases *leases, void (*ended)(void *data), void *data)
+{
+	leases->ended = ended;
+	leases->ended_data = data;
 }
 
 size_t leases_count(const struct leases *leases)

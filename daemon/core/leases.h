@@ -17,6 +17,9 @@ struct leases *leases_free(struct leases *leases); /* rows and directories stay 
  * whose holder is gone. */
 int leases_load(struct leases *leases, struct error *err);
 
+/* Called when a lease has ended; must not use leases. */
+void leases_on_end(struct leases *leases, void (*ended)(void *data), void *data);
+
 /* A lease that is being made. All that it points to is borrowed until done(). */
 struct lease_grant {
 	const struct spec *spec;
@@ -31,6 +34,7 @@ struct lease_grant {
 	const struct db_lease_artifact *artifacts;
 	size_t artifact_count;
 	const char *request_digest;
+	const char *interpreter, *home; /* what was found for it; NULL: none */
 	/* leases_record() has ended. @err NULL: the lease is there to stay. */
 	void (*done)(struct lease_grant *grant, const struct error *err);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "proto/hash.h"
 #include "daemon/core/recover.h"
+#include "daemon/core/superseded.h"
 #include "daemon/core/upkeep.h"
 
 struct manager {
@@ -22,6 +23,7 @@ struct manager {
 	struct creates *creates;
 	struct explains *explains;
 	struct upkeep *upkeep;
+	struct superseded *superseded;
 	int64_t started;
 	bool is_draining;
 };
@@ -33,6 +35,14 @@ static void on_added(void *data)
 	struct manager *manager = data;
 
 	upkeep_on_added(manager->upkeep);
+	superseded_check(manager->superseded);
+}
+
+static void on_lease_ended(void *data)
+{
+	struct manager *manager = data;
+
+	superseded_check(manager->superseded);
 }
 
 int manager_new(struct core *core, struct manager **ret, struct error *err)
@@ -56,7 +66,9 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->explains = explains_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->artifacts);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
+	manager->superseded = superseded_new(core, manager->layers);
 	layers_on_ready(manager->layers, on_added, manager);
+	leases_on_end(manager->leases, on_lease_ended, manager);
 	artifacts_on_added(manager->artifacts, on_added, manager);
 	r = recover(core, manager->layers, manager->artifacts, manager->janitor, err);
 	if (r == 0)
@@ -71,6 +83,7 @@ struct manager *manager_free(struct manager *manager)
 {
 	if (!manager)
 		return NULL;
+	superseded_free(manager->superseded);
 	upkeep_free(manager->upkeep);
 	explains_free(manager->explains);
 	creates_free(manager->creates);
@@ -91,6 +104,7 @@ void manager_drain(struct manager *manager)
 {
 	manager->is_draining = true;
 	upkeep_stop(manager->upkeep);
+	superseded_stop(manager->superseded);
 	janitor_stop(manager->janitor);
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/core/probes.h"
 
 #include "base/map.h"
+#include "daemon/core/flight.h"
 
 #define MAX_KNOWN 1024
 
@@ -20,31 +21,23 @@ struct known {
 };
 
 struct probes {
-	struct core *core;
 	struct map known; /* of known.node */
 	struct list by_use; /* of known.link */
-	struct map asked; /* of probing.node */
+	struct flights flights; /* of probing.flight */
 };
 
 struct probing {
-	struct map_node node; /* probes.asked */
+	struct flight flight;
 	struct probes *probes;
-	struct creation *creation; /* owned */
-	char *key, *path, *home; /* owned */
-	struct identity identity;
+	char *path, *home; /* owned */
 	struct job_python python;
-	struct job job;
-	struct timer failed_early;
-	struct error err;
 };
 
 static char *format_key(const struct probes_subject *subject)
 {
-	const struct fs_identity *f = subject->file;
+	_cleanup_free_ char *file = fs_identity_format(subject->file);
 
-	return text_format("%llx:%llx:%llu:%lld:%lld/%s/%s", (unsigned long long)f->dev,
-		(unsigned long long)f->ino, (unsigned long long)f->size, (long long)f->mtime_ns,
-		(long long)f->ctime_ns, subject->peer->reader, subject->path);
+	return text_format("%s/%s/%s", file, subject->peer->reader, subject->path);
 }
 
 /* ---- those that are known */
@@ -90,93 +83,55 @@ static void learn(struct probes *probes, const char *key, const struct job_pytho
 
 /* ---- asking */
 
-static void probing_free(struct probing *probing)
+static void on_over(struct flight *flight)
 {
-	map_remove(&probing->probes->asked, &probing->node);
-	timer_clear(&probing->failed_early);
-	creation_free(probing->creation);
-	identity_deinit(&probing->identity);
-	free(probing->key);
+	struct probing *probing = container_of(flight, struct probing, flight);
+
+	flight_deinit(flight);
 	free(probing->path);
 	free(probing->home);
 	free(probing);
 }
 
-static void finish(struct probing *probing)
-{
-	if (!creation_finish(probing->creation, !probing->err.r))
-		return;
-	map_remove(&probing->probes->asked, &probing->node);
-	creation_announce(probing->creation, probing->err.r ? &probing->err : NULL);
-	probing_free(probing);
-}
-
-static void on_failed_early(struct timer *timer)
-{
-	finish(container_of(timer, struct probing, failed_early));
-}
-
 static void on_done(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
-	struct probing *probing = container_of(job, struct probing, job);
+	struct probing *probing = container_of(job, struct probing, flight.job);
 
-	if (r) {
-		probing->err = *err;
-	} else {
+	if (r == 0) {
 		probing->python = result->python;
-		learn(probing->probes, probing->key, &result->python);
+		learn(probing->probes, probing->flight.key, &result->python);
 	}
-	finish(probing);
-}
-
-static void work_start(void *data)
-{
-	struct probing *probing = data;
-	struct core *core = probing->probes->core;
-
-	probing->err = (struct error){ 0 };
-	if (pool_submit(core->pool, &probing->job, &probing->err))
-		timer_set(core->watch, &probing->failed_early, 0);
-}
-
-static void work_stop(void *data)
-{
-	struct probing *probing = data;
-
-	pool_cancel(probing->probes->core->pool, &probing->job);
+	flight_end(&probing->flight, r ? err : NULL);
 }
 
 struct probing *probes_ask(struct probes *probes, const struct probes_subject *subject)
 {
-	static const struct creation_work work = { work_start, work_stop };
 	_cleanup_free_ char *key = format_key(subject);
-	struct map_node *node = map_find(&probes->asked, key);
+	struct flight *flight = flights_find(&probes->flights, key);
 	struct probing *probing;
 
-	if (node)
-		return container_of(node, struct probing, node);
+	if (flight)
+		return container_of(flight, struct probing, flight);
 	probing = new0(struct probing);
 	probing->probes = probes;
-	probing->creation = creation_new(&work, probing);
-	probing->key = STEAL(key);
 	probing->path = text_copy(subject->path);
 	probing->home = text_copy(subject->home);
-	identity_copy(&probing->identity, &subject->peer->identity);
-	probing->failed_early.fired = on_failed_early;
-	probing->job = (struct job){
+	flight = &probing->flight;
+	flight_init(flight, &probes->flights, key, subject->peer);
+	flight->over = on_over;
+	flight->job = (struct job){
 		.kind = JOB_PROBE,
-		.peer = &probing->identity,
+		.peer = &flight->identity,
 		.probe = { probing->path, probing->home },
 		.done = on_done,
 	};
-	map_add(&probes->asked, &probing->node, probing->key);
 	return probing;
 }
 
 struct creation *probing_creation(struct probing *probing)
 {
-	return probing->creation;
+	return probing->flight.creation;
 }
 
 const struct job_python *probing_python(const struct probing *probing)
@@ -188,7 +143,7 @@ struct probes *probes_new(struct core *core)
 {
 	struct probes *probes = new0(struct probes);
 
-	probes->core = core;
+	flights_init(&probes->flights, core);
 	list_init(&probes->by_use);
 	return probes;
 }
@@ -202,7 +157,7 @@ struct probes *probes_free(struct probes *probes)
 	while ((link = list_pop(&probes->by_use)))
 		known_free(probes, container_of(link, struct known, link));
 	map_deinit(&probes->known);
-	map_deinit(&probes->asked);
+	flights_deinit(&probes->flights);
 	free(probes);
 	return NULL;
 }

@@ -11,10 +11,10 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "daemon/core/digests.h"
+#include "daemon/core/flight.h"
 
 #define MAX_KNOWN 256
 
@@ -31,20 +31,14 @@ struct readings {
 	struct core *core;
 	struct map known; /* of known.node */
 	struct list by_use; /* of known.link */
-	struct map begun; /* of reading_work.node */
+	struct flights flights; /* of reading_work.flight */
 };
 
 struct reading_work {
-	struct map_node node; /* readings.begun */
+	struct flight flight;
 	struct readings *readings;
-	struct creation *creation; /* owned */
-	char *key, *path, *packages; /* owned */
-	struct identity identity;
+	char *path, *packages; /* owned */
 	struct reading reading;
-	int64_t began; /* unix ns */
-	struct job job;
-	struct timer failed_early;
-	struct error err;
 };
 
 void reading_copy(struct reading *to, const struct reading *from)
@@ -116,17 +110,17 @@ bool readings_look(
 static void learn(const struct reading_work *work, const struct job_result *result)
 {
 	struct readings *readings = work->readings;
-	struct map_node *before = map_find(&readings->known, work->key);
+	struct map_node *before = map_find(&readings->known, work->flight.key);
 	struct known *known;
 	size_t i;
 
 	if (before)
 		known_free(readings, container_of(before, struct known, node));
 	for (i = 0; i < result->file_count; i++)
-		if (!digests_may_keep(&result->files[i].identity, work->began))
+		if (!digests_may_keep(&result->files[i].identity, work->flight.begun))
 			return;
 	known = new0(struct known);
-	known->key = text_copy(work->key);
+	known->key = text_copy(work->flight.key);
 	reading_copy(&known->reading, &work->reading);
 	known->file_count = result->file_count;
 	known->files = new0_array(struct job_file, result->file_count);
@@ -143,92 +137,56 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 
 /* ---- reading */
 
-static void work_free(struct reading_work *work)
+static void on_over(struct flight *flight)
 {
-	map_remove(&work->readings->begun, &work->node);
-	timer_clear(&work->failed_early);
-	creation_free(work->creation);
-	identity_deinit(&work->identity);
-	free(work->key);
+	struct reading_work *work = container_of(flight, struct reading_work, flight);
+
+	flight_deinit(flight);
 	free(work->path);
 	free(work->packages);
 	reading_deinit(&work->reading);
 	free(work);
 }
 
-static void finish(struct reading_work *work)
-{
-	if (!creation_finish(work->creation, !work->err.r))
-		return;
-	map_remove(&work->readings->begun, &work->node);
-	creation_announce(work->creation, work->err.r ? &work->err : NULL);
-	work_free(work);
-}
-
-static void on_failed_early(struct timer *timer)
-{
-	finish(container_of(timer, struct reading_work, failed_early));
-}
-
 static void on_done(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
-	struct reading_work *work = container_of(job, struct reading_work, job);
+	struct reading_work *work = container_of(job, struct reading_work, flight.job);
 
-	if (r) {
-		work->err = *err;
-	} else {
+	if (r == 0) {
 		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
 		work->reading.needs_pip = result->needs_pip;
 		free(work->reading.specifiers);
 		work->reading.specifiers = text_copy(result->specifiers);
+		work->reading.is_pinned = result->is_pinned;
+		work->reading.count = result->requirement_count;
 		log_info("requirements-read", "path='%s' count=%u pinned=%s digest=%s",
 			LOG_TEXT(work->path), result->requirement_count,
 			result->is_pinned ? "yes" : "no", work->reading.sha256);
 		learn(work, result);
 	}
-	finish(work);
-}
-
-static void work_start(void *data)
-{
-	struct reading_work *work = data;
-	struct core *core = work->readings->core;
-
-	work->err = (struct error){ 0 };
-	work->began = clock_unix_ns();
-	if (pool_submit(core->pool, &work->job, &work->err))
-		timer_set(core->watch, &work->failed_early, 0);
-}
-
-static void work_stop(void *data)
-{
-	struct reading_work *work = data;
-
-	pool_cancel(work->readings->core->pool, &work->job);
+	flight_end(&work->flight, r ? err : NULL);
 }
 
 struct reading_work *readings_begin(
 	struct readings *readings, const struct readings_subject *subject)
 {
-	static const struct creation_work creation = { work_start, work_stop };
 	_cleanup_free_ char *key = format_key(subject);
-	struct map_node *node = map_find(&readings->begun, key);
+	struct flight *flight = flights_find(&readings->flights, key);
 	struct reading_work *work;
 
-	if (node)
-		return container_of(node, struct reading_work, node);
+	if (flight)
+		return container_of(flight, struct reading_work, flight);
 	work = new0(struct reading_work);
 	work->readings = readings;
-	work->creation = creation_new(&creation, work);
-	work->key = STEAL(key);
 	work->path = text_copy(subject->path);
 	work->packages = text_copy(subject->packages);
-	identity_copy(&work->identity, &subject->peer->identity);
-	work->failed_early.fired = on_failed_early;
-	work->job = (struct job){
+	flight = &work->flight;
+	flight_init(flight, &readings->flights, key, subject->peer);
+	flight->over = on_over;
+	flight->job = (struct job){
 		.kind = JOB_REQUIREMENTS,
-		.peer = &work->identity,
+		.peer = &flight->identity,
 		.requirements = {
 			.path = work->path,
 			.packages = work->packages,
@@ -236,13 +194,12 @@ struct reading_work *readings_begin(
 		},
 		.done = on_done,
 	};
-	map_add(&readings->begun, &work->node, work->key);
 	return work;
 }
 
 struct creation *reading_work_creation(struct reading_work *work)
 {
-	return work->creation;
+	return work->flight.creation;
 }
 
 const struct reading *reading_work_result(const struct reading_work *work)
@@ -255,6 +212,7 @@ struct readings *readings_new(struct core *core)
 	struct readings *readings = new0(struct readings);
 
 	readings->core = core;
+	flights_init(&readings->flights, core);
 	list_init(&readings->by_use);
 	return readings;
 }
@@ -268,7 +226,7 @@ struct readings *readings_free(struct readings *readings)
 	while ((link = list_pop(&readings->by_use)))
 		known_free(readings, container_of(link, struct known, link));
 	map_deinit(&readings->known);
-	map_deinit(&readings->begun);
+	flights_deinit(&readings->flights);
 	free(readings);
 	return NULL;
 }

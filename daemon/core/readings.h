@@ -21,6 +21,8 @@ struct readings_subject {
 struct reading {
 	char sha256[SHA256_HEX_SIZE];
 	bool needs_pip; /* uv does not know all that they say */
+	bool is_pinned; /* each of them names one content */
+	uint32_t count; /* of requirements */
 	char *specifiers; /* owned; what they name, a line each */
 };
 

@@ -7,7 +7,8 @@
  *	  |  cleaned()                         v
  *	  +------------- a job that ends all of its user: CLEANING
  *
- * A slot begins DIRTY: what the last daemon's workers have started may still run.
+ * A slot begins DIRTY: what the last daemon's workers have started may still run. It is
+ * cleaned when the daemon starts, and again before an install if that failed.
  *
  * Where there are no users to become (an ordinary user's daemon), what a dead worker leaves
  * behind cannot be told from the user's other processes: then the daemon is a subreaper,
@@ -144,7 +145,12 @@ static void end_orphans(struct slot *slot)
 
 static void on_again(struct timer *timer)
 {
-	end_orphans(container_of(timer, struct slot, again));
+	struct slot *slot = container_of(timer, struct slot, again);
+
+	if (!slot->user)
+		end_orphans(slot);
+	else if (slot->state == SLOT_DIRTY)
+		clean(slot);
 }
 
 static void clean(struct slot *slot)
@@ -219,6 +225,8 @@ struct slots *slots_new(struct core *core)
 			.user = config->needs_users ? &config->users[i] : NULL,
 			.again = { .fired = on_again },
 		};
+	for (i = 0; i < slots->count && config->needs_users; i++)
+		timer_set(core->watch, &slots->rows[i].again, 0);
 	return slots;
 }
 

@@ -1,14 +1,9 @@
 #include "daemon/jobs/orphans.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
-#include "base/fs.h"
-
-#define MAX_LIST (1 << 20)
+#include "base/children.h"
 
 void orphans_adopt(void)
 {
@@ -26,27 +21,19 @@ static bool is_ours(pid_t pid, const pid_t *ours, size_t count)
 	return false;
 }
 
-/* The daemon has one thread: these are all its children. */
 bool orphans_end(const pid_t *ours, size_t count)
 {
-	_cleanup_free_ char *path = text_format("/proc/self/task/%d/children", (int)getpid());
-	_cleanup_buffer_ struct buffer children = { 0 };
+	_cleanup_children_ struct children children = { 0 };
 	bool are_ended = true;
-	char *at, *end;
+	size_t i;
 
-	if (fs_read_file(AT_FDCWD, path, MAX_LIST, &children))
-		return true;
-	buffer_append(&children, "", 1);
-	for (at = (char *)children.data; *at; at = end) {
-		pid_t pid = (pid_t)strtol(at, &end, 10);
-
-		if (end == at)
-			break;
-		if (is_ours(pid, ours, count))
+	children_list(&children);
+	for (i = 0; i < children.count; i++) {
+		if (is_ours(children.pids[i], ours, count))
 			continue;
-		kill(pid, SIGKILL);
+		kill(children.pids[i], SIGKILL);
 		/* Its own children come next. */
-		waitpid(pid, NULL, WNOHANG);
+		waitpid(children.pids[i], NULL, WNOHANG);
 		are_ended = false;
 	}
 	return are_ended;

@@ -4,6 +4,7 @@
  *
  *	db_add_layer        -> PREPARING
  *	db_publish_layer       PREPARING -> READY
+ *	db_supersede_layer     the READY one of a key is not found by it any more
  *	db_condemn_layer       PREPARING, READY -> DELETING
  *	db_delete_layer        the row goes
  *
@@ -30,6 +31,8 @@ static void read_layer(struct sql_statement *s, void *row)
 	layer->durable = sql_read_number(s) != 0;
 	layer->created = sql_read_number(s);
 	layer->used = sql_read_number(s);
+	layer->shared_bytes = (uint64_t)sql_read_number(s);
+	layer->superseded = sql_read_number(s) != 0;
 	layer->leases = (uint64_t)sql_read_number(s);
 }
 
@@ -85,20 +88,57 @@ int db_set_layer_key(struct db *db, const char *id, const char *key, const char 
 	return r;
 }
 
-int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
-	struct error *err)
+int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_PUBLISH_LAYER);
 	int r;
 
-	sql_bind_text(s, id);
-	sql_bind_number(s, (int64_t)bytes);
-	sql_bind_number(s, (int64_t)entries);
+	sql_bind_text(s, layer->id);
+	sql_bind_number(s, (int64_t)layer->bytes);
+	sql_bind_number(s, (int64_t)layer->entries);
+	sql_bind_number(s, (int64_t)layer->shared_bytes);
 	sql_bind_number(s, now);
 	r = db_run_on_one(s, err);
 	if (r == DB_E_NOT_FOUND)
-		return fail(err, -EINVAL, "INTERNAL_ERROR", "layer '%s' is not being prepared", id);
+		return fail(err, -EINVAL, "INTERNAL_ERROR", "layer '%s' is not being prepared",
+			layer->id);
 	return fold(r);
+}
+
+static int take_key(struct db *db, const char *key, const char *id, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_TAKE_LAYER_KEY);
+	int r;
+
+	sql_bind_text(s, id);
+	sql_bind_text(s, key);
+	r = db_run_on_one(s, err);
+	if (r == DB_E_NOT_FOUND)
+		return fail(err, -EINVAL, "INTERNAL_ERROR",
+			"layer '%s' is not being prepared without a key", id);
+	return fold(r);
+}
+
+static int supersede(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_SUPERSEDE_LAYER);
+	int r;
+
+	sql_bind_text(s, key);
+	sql_bind_number(s, owner);
+	r = fold(db_run(s, err));
+	return r ? r : take_key(db, key, id, err);
+}
+
+int db_supersede_layer(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err)
+{
+	bool own;
+	int r;
+
+	r = db_enter(db, &own, err);
+	return r ? r : db_leave(db, own, supersede(db, key, owner, id, err), err);
 }
 
 /* -EBUSY when a lease is in the way, -ENOENT when there is no such layer. */
@@ -138,8 +178,11 @@ int db_condemn_layer(struct db *db, const char *id, struct error *err)
 	bool own;
 	int r;
 
-	/* Before anything is changed, so that a refusal dooms no transaction. */
-	r = check_not_leased(db, id, err);
+	/* Environments may have leases on the layer that came in its place. */
+	r = run_on_layer(db, QUERY_MOVE_ENVIRONMENTS, id, err);
+	/* Before more is changed, so that a refusal dooms no transaction. */
+	if (r == 0)
+		r = check_not_leased(db, id, err);
 	if (r == 0)
 		r = db_enter(db, &own, err);
 	if (r)
@@ -206,6 +249,13 @@ int db_list_layers_in_state(
 int db_list_idle_layers(struct db *db, struct db_layers *ret, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_IDLE_LAYERS);
+
+	return list_layers(s, ret, err);
+}
+
+int db_list_superseded_layers(struct db *db, struct db_layers *ret, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_SUPERSEDED_LAYERS);
 
 	return list_layers(s, ret, err);
 }

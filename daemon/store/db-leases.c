@@ -151,6 +151,32 @@ int db_find_lease_by_request(struct db *db, uint32_t uid, const char *request_id
 	return find_lease(s, ret, err);
 }
 
+int db_add_lease_interpreter(
+	struct db *db, const char *lease, const char *path, const char *home, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_ADD_LEASE_INTERPRETER);
+
+	sql_bind_text(s, lease);
+	sql_bind_text(s, path);
+	sql_bind_text(s, home);
+	return db_run(s, err);
+}
+
+int db_find_lease_interpreter(
+	struct db *db, const char *lease, char **path, char **home, struct error *err)
+{
+	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_FIND_LEASE_INTERPRETER);
+	int r;
+
+	sql_bind_text(s, lease);
+	r = db_find(s, err);
+	if (r)
+		return r;
+	*path = sql_read_text_copy(s);
+	*home = sql_read_text_copy(s);
+	return 0;
+}
+
 int db_set_lease_expiry(struct db *db, const char *id, int64_t expires, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_SET_LEASE_EXPIRY);

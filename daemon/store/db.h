@@ -36,7 +36,9 @@ enum layer_state {
 
 struct db_layer {
 	char id[LAYER_ID_LENGTH + 1];
-	char key[SHA256_HEX_SIZE]; /* "" while the artifact's digest is not known */
+	/* "" while the artifact's digest is not known, or another layer has the key that this
+	 * one, once it is ready, is to take over. */
+	char key[SHA256_HEX_SIZE];
 	int64_t owner;
 	enum layer_state state;
 	char kind[16]; /* "archive", "file", "directory", "requirements" */
@@ -45,7 +47,14 @@ struct db_layer {
 	uint64_t artifact_bytes, bytes, entries;
 	bool durable;
 	int64_t created, used;
+	uint64_t shared_bytes; /* of bytes: of files that layers before it have, too */
+	bool superseded; /* another has its key now: it is found by its id alone */
 	uint64_t leases; /* counted when read; not stored */
+};
+
+struct db_ids {
+	char (*rows)[LEASE_ID_LENGTH + 1]; /* owned; free() */
+	size_t count;
 };
 
 struct db_component {
@@ -145,14 +154,19 @@ int db_add_layer(struct db *db, const struct db_layer *layer, struct error *err)
  * layer that is not DELETING has this key and owner. */
 int db_set_layer_key(struct db *db, const char *id, const char *key, const char *digest,
 	uint64_t artifact_bytes, struct error *err);
-/* PREPARING -> READY, with the figures from the worker. -EINVAL from elsewhere. */
-int db_publish_layer(struct db *db, const char *id, uint64_t bytes, uint64_t entries, int64_t now,
-	struct error *err);
+/* PREPARING -> READY, with the figures from the worker: the layer's id, bytes, entries and
+ * shared_bytes. -EINVAL from elsewhere. */
+int db_publish_layer(struct db *db, const struct db_layer *layer, int64_t now, struct error *err);
+/* For one in PREPARING without a key, before it is published: it takes over @key of this
+ * owner from the layer that has it, if there is one. */
+int db_supersede_layer(
+	struct db *db, const char *key, int64_t owner, const char *id, struct error *err);
 /* What came of installing requirements into a layer. */
 struct db_install {
 	char *site; /* owned; relative to its tree, separated by ':': where packages are */
 	char *scripts; /* owned; relative; empty: it has none */
 	char *resolved; /* owned; a line for each package: name, blank, version */
+	int64_t resolved_at; /* when an index, or a directory, last said so */
 };
 
 void db_install_deinit(struct db_install *install);
@@ -160,8 +174,12 @@ int db_put_install(
 	struct db *db, const char *layer, const struct db_install *install, struct error *err);
 /* DB_E_NOT_FOUND: the layer has no requirements in it. */
 int db_find_install(struct db *db, const char *layer, struct db_install *ret, struct error *err);
-/* Any state -> DELETING. Environments that use it are deleted with it; leases
- * must not (-EBUSY). -ENOENT when there is no such layer. */
+/* READY layers of this owner with requirements in them, at most @limit: those whose packages
+ * are where @site is a part of come first, then those used last. */
+int db_list_siblings(struct db *db, int64_t owner, const char *site, size_t limit,
+	struct db_ids *ret, struct error *err);
+/* Any state -> DELETING. Environments that use it are deleted with it, or use the layer
+ * that superseded it; leases must not (-EBUSY). -ENOENT when there is no such layer. */
 int db_condemn_layer(struct db *db, const char *id, struct error *err);
 /* After its directory is gone. DB_E_NOT_FOUND. */
 int db_delete_layer(struct db *db, const char *id, struct error *err);
@@ -186,8 +204,10 @@ int db_list_layers(struct db *db, const char *after, size_t limit, int64_t uid,
 /* All in this state, for recovery. */
 int db_list_layers_in_state(
 	struct db *db, enum layer_state state, struct db_layers *ret, struct error *err);
-/* READY layers without a lease, least recently used first. */
+/* READY layers without a lease: those superseded, then the least recently used first. */
 int db_list_idle_layers(struct db *db, struct db_layers *ret, struct error *err);
+/* Of these the superseded ones alone. */
+int db_list_superseded_layers(struct db *db, struct db_layers *ret, struct error *err);
 
 /* ---- environments */
 
@@ -224,11 +244,6 @@ void db_components_deinit(struct db_components *components);
 int db_list_components(struct db *db, const char *hash, int64_t owner, struct db_components *ret,
 	struct error *err);
 
-struct db_ids {
-	char (*rows)[LEASE_ID_LENGTH + 1]; /* owned; free() */
-	size_t count;
-};
-
 int db_list_environment_layers(
 	struct db *db, const char *hash, int64_t owner, struct db_ids *ret, struct error *err);
 /* Forgets environments not used since @before that nobody leases. The others go
@@ -258,6 +273,13 @@ struct db_leases {
 
 int db_list_leases(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_leases *ret, struct error *err);
+
+/* The interpreter that was found for this lease, and its PYTHONHOME, "" for none; once. */
+int db_add_lease_interpreter(
+	struct db *db, const char *lease, const char *path, const char *home, struct error *err);
+/* The texts are the caller's. DB_E_NOT_FOUND. */
+int db_find_lease_interpreter(
+	struct db *db, const char *lease, char **path, char **home, struct error *err);
 
 /* ---- artifacts: content that a user has presented, and that is kept */
 

@@ -146,4 +146,25 @@ static const char *const migrations[] = {
 	"	PRIMARY KEY (lease, name)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX lease_artifacts_artifact ON lease_artifacts (digest, uid);",
+
+	/* What a retry has to answer again, wherever another search would lead by then. */
+	"CREATE TABLE lease_interpreters ("
+	"	lease TEXT PRIMARY KEY REFERENCES leases ON DELETE CASCADE,"
+	"	path TEXT NOT NULL,"
+	"	home TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;",
+
+	/* Of a layer's bytes, those that layers before it have, too. */
+	"ALTER TABLE layers ADD COLUMN shared_bytes INTEGER NOT NULL DEFAULT 0;",
+
+	/* A layer with a key stays beside the one that has come in its place, for as long as
+	 * somebody leases it. */
+	"ALTER TABLE layers ADD COLUMN superseded INTEGER NOT NULL DEFAULT 0"
+	"	CHECK (superseded IN (0, 1));"
+	"DROP INDEX layers_key;"
+	"CREATE UNIQUE INDEX layers_key ON layers (key, owner)"
+	"	WHERE superseded = 0 AND state != 3 AND key != '';"
+	"CREATE INDEX layers_superseded ON layers (key, owner) WHERE superseded = 1;"
+	"ALTER TABLE installs ADD COLUMN resolved_at INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE installs SET resolved_at = (SELECT published FROM layers WHERE id = layer);",
 };

@@ -2,7 +2,7 @@
 
 #define STORED_LAYER_COLUMNS                                                                       \
 	"id, key, owner, state, kind, name, digest, artifact_bytes, bytes, entries, durable,"      \
-	" created, used"
+	" created, used, shared_bytes, superseded"
 
 #define LAYER_COLUMNS                                                                              \
 	STORED_LAYER_COLUMNS                                                                       \
@@ -52,11 +52,29 @@ const char *const queries[QUERY_COUNT] = {
 		" VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, 0, 0, 0, ?8, 0, ?8)",
 	[QUERY_SET_LAYER_KEY] = "UPDATE layers SET key = ?2, digest = ?3, artifact_bytes = ?4"
 				" WHERE id = ?1 AND key = '' AND state = 1",
-	[QUERY_PUBLISH_LAYER] = "UPDATE layers SET state = 2, bytes = ?2, entries = ?3,"
-				" published = ?4, used = ?4 WHERE id = ?1 AND state = 1",
-	[QUERY_PUT_INSTALL] = "INSERT OR REPLACE INTO installs (layer, site, scripts, resolved)"
-			      " VALUES (?1, ?2, ?3, ?4)",
-	[QUERY_FIND_INSTALL] = "SELECT site, scripts, resolved FROM installs WHERE layer = ?1",
+	[QUERY_PUBLISH_LAYER] =
+		"UPDATE layers SET state = 2, bytes = ?2, entries = ?3, shared_bytes = ?4,"
+		" published = ?5, used = ?5 WHERE id = ?1 AND state = 1",
+	[QUERY_SUPERSEDE_LAYER] =
+		"UPDATE layers SET superseded = 1 WHERE key = ?1 AND owner = ?2 AND state = 2"
+		" AND superseded = 0 AND state != 3 AND key != ''",
+	[QUERY_TAKE_LAYER_KEY] =
+		"UPDATE layers SET key = ?2 WHERE id = ?1 AND key = '' AND state = 1",
+	[QUERY_MOVE_ENVIRONMENTS] =
+		"UPDATE environment_layers SET layer = n.id FROM layers AS o JOIN layers AS n"
+		" ON n.key = o.key AND n.owner = o.owner WHERE layer = ?1 AND o.id = ?1"
+		" AND o.superseded = 1 AND n.superseded = 0 AND n.state = 2",
+	[QUERY_LIST_SUPERSEDED_LAYERS] =
+		"SELECT " LAYER_COLUMNS " FROM layers WHERE superseded = 1 AND state = 2"
+		" AND NOT EXISTS (SELECT 1 FROM lease_layers WHERE layer = layers.id)",
+	[QUERY_PUT_INSTALL] =
+		"INSERT OR REPLACE INTO installs (layer, site, scripts, resolved, resolved_at)"
+		" VALUES (?1, ?2, ?3, ?4, ?5)",
+	[QUERY_FIND_INSTALL] =
+		"SELECT site, scripts, resolved, resolved_at FROM installs WHERE layer = ?1",
+	[QUERY_LIST_SIBLINGS] =
+		"SELECT id FROM layers JOIN installs ON layer = id WHERE owner = ?1 AND state = 2"
+		" ORDER BY instr(site, ?2) = 0, used DESC, id LIMIT ?3",
 	[QUERY_IS_LAYER_LEASED] =
 		"SELECT EXISTS (SELECT 1 FROM lease_layers WHERE layer = ?1)"
 		" OR EXISTS (SELECT 1 FROM environment_layers AS el JOIN leases USING (hash, owner)"
@@ -69,7 +87,8 @@ const char *const queries[QUERY_COUNT] = {
 	/* The odd terms are those of the index, word for word: else it is not used.
 	 * Each hit asks this; leases are not counted, there may be thousands. */
 	[QUERY_FIND_LAYER_BY_KEY] = "SELECT " STORED_LAYER_COLUMNS ", 0 FROM layers WHERE key = ?1"
-				    " AND owner = ?2 AND state = 2 AND state != 3 AND key != ''",
+				    " AND owner = ?2 AND state = 2 AND superseded = 0"
+				    " AND state != 3 AND key != ''",
 	[QUERY_FIND_LAYER] = "SELECT " LAYER_COLUMNS " FROM layers WHERE id = ?1",
 	[QUERY_MARK_DURABLE] =
 		"UPDATE layers SET durable = 1 WHERE state = 2 AND durable = 0 AND published < ?1",
@@ -80,7 +99,7 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_IDLE_LAYERS] =
 		"SELECT " LAYER_COLUMNS " FROM layers WHERE state = 2"
 		" AND NOT EXISTS (SELECT 1 FROM lease_layers WHERE layer = layers.id)"
-		" ORDER BY used, id",
+		" ORDER BY superseded = 0, used, id",
 
 	[QUERY_USE_ENVIRONMENT] = "UPDATE environments SET uses = uses + 1, used = ?3"
 				  " WHERE hash = ?1 AND owner = ?2",
@@ -148,6 +167,10 @@ const char *const queries[QUERY_COUNT] = {
 	[QUERY_LIST_IDLE_ARTIFACTS] = "SELECT " ARTIFACT_COLUMNS
 				      " FROM artifacts AS a WHERE NOT " LEASED_ARTIFACT
 				      " ORDER BY used, digest, uid",
+	[QUERY_ADD_LEASE_INTERPRETER] =
+		"INSERT INTO lease_interpreters (lease, path, home) VALUES (?1, ?2, ?3)",
+	[QUERY_FIND_LEASE_INTERPRETER] =
+		"SELECT path, home FROM lease_interpreters WHERE lease = ?1",
 	[QUERY_ADD_LEASE_ARTIFACT] =
 		"INSERT INTO lease_artifacts (lease, name, digest, uid)"
 		" SELECT l.id, ?2, a.digest, a.uid FROM leases AS l, artifacts AS a"

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -383,11 +382,10 @@ int tree_list_artifacts(struct tree *tree, struct tree_names *ret, struct error 
 
 int tree_free_bytes(struct tree *tree, uint64_t *ret, struct error *err)
 {
-	struct statvfs st;
+	int r = fs_get_room(tree->state, ret);
 
-	if (fstatvfs(tree->state, &st))
-		return fail_errno(err, -errno, "INTERNAL_ERROR",
-			"cannot ask how much of '%s' is free", tree->path);
-	*ret = (uint64_t)st.f_bavail * st.f_frsize;
+	if (r)
+		return fail_errno(err, r, "INTERNAL_ERROR", "cannot ask how much of '%s' is free",
+			tree->path);
 	return 0;
 }

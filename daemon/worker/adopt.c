@@ -1,23 +1,29 @@
 /*
- * As the author, who may have left directories without any right: each is opened up, each
- * file is read for its digest and gets its final mode. Then, as ourselves, all of it is
- * given to us, from the top down: a directory has to be ours before we can look into it.
+ * As the author, who may have left directories without any right, in two passes: the first
+ * opens up each directory and lists what is there; in the second, threads share the files
+ * among them: each is read for its digest, gets its final mode, and is given to us. Then, as
+ * ourselves, the rest is given to us, from the top down: a directory has to be ours before
+ * we can look into it.
  *
  * A file with several names may have one outside of the tree, by which its author could
- * write to it later; and one that the author does not own was linked from elsewhere. So the
- * first is copied, and the second is not taken.
+ * write to it later; one that is open for writing was handed to a process that still lives,
+ * and no change of mode takes that back; and one that the author does not own was linked
+ * from elsewhere. So the first two are copied, and the third is not taken.
  */
 #include "daemon/worker/adopt.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/buffer.h"
 #include "base/fs.h"
 #include "daemon/worker/place-internal.h"
+#include "daemon/worker/threads.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define MAX_TARGET 4095
@@ -25,7 +31,18 @@
 struct walk {
 	struct adopt *adopt;
 	uid_t author;
-	uint8_t *buffer;
+	_Atomic size_t next; /* the first entry that no thread has looked at */
+	_Atomic bool failed;
+	pthread_mutex_t lock;
+	struct error err; /* the first; under the lock */
+};
+
+/* What a thread has for itself. */
+struct hand {
+	struct walk *walk;
+	struct sha256 *sha256; /* owned */
+	uint8_t *buffer; /* owned */
+	char spare[48]; /* in the tree; for the copy of a file */
 };
 
 static int forbid(const char *name, const char *why, struct error *err)
@@ -70,55 +87,65 @@ static int add_entry(struct walk *walk, const char *name, enum place_type type,
 
 /* ---- files */
 
-/* In place of one with several names: a new one with the same content. */
-static int unshare(int parent_fd, const char *leaf, int from, struct walk *walk)
+/* In place of one that others may get at: a new one with the same content. */
+static int make_sole(struct hand *hand, const char *name, int from)
 {
-	_cleanup_close_ int to = openat(parent_fd, ".pyenvd-adopted",
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int tree_fd = hand->walk->adopt->tree_fd;
+	_cleanup_close_ int to = fs_openat2(
+		tree_fd, hand->spare, O_WRONLY | O_CREAT | O_EXCL, 0600, PLACE_HOW);
 	struct stat st;
 	ssize_t n;
 	int r;
 
 	if (to < 0 || fstat(from, &st))
-		return -errno;
-	while ((n = read(from, walk->buffer, BUFFER_SIZE)) > 0) {
-		r = fs_write_all(to, walk->buffer, (size_t)n);
+		return to < 0 ? to : -errno;
+	while ((n = read(from, hand->buffer, BUFFER_SIZE)) > 0) {
+		r = fs_write_all(to, hand->buffer, (size_t)n);
 		if (r)
 			return r;
 	}
 	if (n < 0 || futimens(to, (struct timespec[2]){ { 0, UTIME_OMIT }, st.st_mtim }) ||
-		renameat(parent_fd, ".pyenvd-adopted", parent_fd, leaf))
+		renameat(tree_fd, hand->spare, tree_fd, name))
 		return -errno;
 	return 0;
 }
 
-static int open_file(struct walk *walk, int parent_fd, const char *leaf, const struct stat *st)
+static int open_to_read(const struct walk *walk, const char *name)
 {
-	int fd, r;
-
-	if (fchmodat(parent_fd, leaf, 0600, 0))
-		return -errno;
-	fd = openat(parent_fd, leaf, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || st->st_nlink == 1)
-		return fd < 0 ? -errno : fd;
-	r = unshare(parent_fd, leaf, fd, walk);
-	close(fd);
-	if (r)
-		return r;
-	fd = openat(parent_fd, leaf, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fs_openat2(walk->adopt->tree_fd, name, O_RDONLY, 0, PLACE_HOW);
 }
 
-static int digest(struct walk *walk, int fd, struct place_entry *entry)
+/* Such a file gets no read lease (fcntl(2), F_SETLEASE). One that gets it keeps it until it
+ * is closed, and is ours by then. */
+static bool is_open_elsewhere(int fd)
 {
-	struct sha256 *sha256 = walk->adopt->sha256;
+	return fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
+}
+
+static int open_file(struct hand *hand, struct place_entry *entry)
+{
+	const char *name = entry->name;
+	int r, fd = open_to_read(hand->walk, name);
+
+	if (fd == -EACCES && fchmodat(hand->walk->adopt->tree_fd, name, 0600, 0) == 0)
+		fd = open_to_read(hand->walk, name);
+	if (fd < 0 || (!is_open_elsewhere(fd) && !entry->is_linked))
+		return fd;
+	r = make_sole(hand, name, fd);
+	close(fd);
+	entry->is_linked = false;
+	return r ? r : open_to_read(hand->walk, name);
+}
+
+static int digest(struct hand *hand, int fd, struct place_entry *entry)
+{
 	ssize_t n;
 
-	while ((n = read(fd, walk->buffer, BUFFER_SIZE)) > 0) {
-		sha256_add(sha256, walk->buffer, (size_t)n);
+	while ((n = read(fd, hand->buffer, BUFFER_SIZE)) > 0) {
+		sha256_add(hand->sha256, hand->buffer, (size_t)n);
 		entry->size += (uint64_t)n;
 	}
-	sha256_end(sha256, entry->sha256);
+	sha256_end(hand->sha256, entry->sha256);
 	return n < 0 ? -errno : 0;
 }
 
@@ -134,10 +161,50 @@ static int check_bytes(struct walk *walk, uint64_t more, struct error *err)
 	return 0;
 }
 
-static int take_file(struct walk *walk, int parent_fd, const char *leaf, const char *name,
-	const struct stat *st, struct error *err)
+static int take_file(struct hand *hand, struct place_entry *entry, struct error *err)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = open_file(hand, entry);
+	int r = fd < 0 ? fd : digest(hand, fd, entry);
+
+	if (r == 0 && fchmod(fd, entry->is_executable ? 0555 : 0444))
+		r = -errno;
+	if (r == 0 && hand->walk->adopt->author && fchown(fd, geteuid(), getegid()))
+		r = -errno;
+	if (r)
+		return fail_errno(err, r, r == -ENOSPC ? "NO_SPACE" : "INTERNAL_ERROR",
+			"cannot take over '%s'", entry->name);
+	return check_bytes(hand->walk, entry->size, err);
+}
+
+static void keep_error(struct walk *walk, const struct error *err)
+{
+	pthread_mutex_lock(&walk->lock);
+	if (!walk->err.r)
+		walk->err = *err;
+	pthread_mutex_unlock(&walk->lock);
+	walk->failed = true;
+}
+
+static void *take_files(void *data)
+{
+	struct walk *walk = data;
+	const struct place *place = walk->adopt->place;
+	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
+	_cleanup_free_ uint8_t *buffer = alloc0(1, BUFFER_SIZE);
+	struct hand hand = { .walk = walk, .sha256 = sha256, .buffer = buffer };
+	struct error err = { 0 };
+	size_t i;
+
+	snprintf(hand.spare, sizeof(hand.spare), ".pyenvd-adopted-%lx", (long)pthread_self());
+	while (!walk->failed && (i = walk->next++) < place->count)
+		if (place->entries[i]->type == PLACE_FILE &&
+			take_file(&hand, place->entries[i], &err))
+			keep_error(walk, &err);
+	return NULL;
+}
+
+static int list_file(struct walk *walk, const char *name, const struct stat *st, struct error *err)
+{
 	struct place_entry *entry;
 	int r;
 
@@ -146,18 +213,12 @@ static int take_file(struct walk *walk, int parent_fd, const char *leaf, const c
 	r = add_entry(walk, name, PLACE_FILE, st, &entry, err);
 	if (r)
 		return r;
-	fd = open_file(walk, parent_fd, leaf, st);
-	r = fd < 0 ? fd : digest(walk, fd, entry);
 	entry->is_executable = st->st_mode & 0111;
-	if (r == 0 && fchmod(fd, entry->is_executable ? 0555 : 0444))
-		r = -errno;
-	if (r)
-		return fail_errno(err, r, r == -ENOSPC ? "NO_SPACE" : "INTERNAL_ERROR",
-			"cannot take over '%s'", name);
-	return check_bytes(walk, entry->size, err);
+	entry->is_linked = st->st_nlink > 1;
+	return 0;
 }
 
-static int take_symlink(struct walk *walk, int parent_fd, const char *leaf, const char *name,
+static int list_symlink(struct walk *walk, int parent_fd, const char *leaf, const char *name,
 	const struct stat *st, struct error *err)
 {
 	char target[MAX_TARGET + 1];
@@ -176,7 +237,7 @@ static int take_symlink(struct walk *walk, int parent_fd, const char *leaf, cons
 
 /* ---- directories */
 
-static int take_directory(struct walk *walk, int fd, const char *name, struct error *err);
+static int list_directory(struct walk *walk, int fd, const char *name, struct error *err);
 
 static int enter(struct walk *walk, int parent_fd, const char *leaf, const char *name,
 	const struct stat *st, struct error *err)
@@ -194,10 +255,10 @@ static int enter(struct walk *walk, int parent_fd, const char *leaf, const char 
 	fd = openat(parent_fd, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, -errno, "INTERNAL_ERROR", "cannot take over '%s'", name);
-	return take_directory(walk, fd, name, err);
+	return list_directory(walk, fd, name, err);
 }
 
-static int take_one(
+static int list_one(
 	struct walk *walk, int parent_fd, const char *leaf, const char *name, struct error *err)
 {
 	struct stat st;
@@ -207,14 +268,14 @@ static int take_one(
 	if (S_ISDIR(st.st_mode))
 		return enter(walk, parent_fd, leaf, name, &st, err);
 	if (S_ISREG(st.st_mode))
-		return take_file(walk, parent_fd, leaf, name, &st, err);
+		return list_file(walk, name, &st, err);
 	if (S_ISLNK(st.st_mode))
-		return take_symlink(walk, parent_fd, leaf, name, &st, err);
+		return list_symlink(walk, parent_fd, leaf, name, &st, err);
 	return forbid(name, "is a device, fifo or socket", err);
 }
 
 /* Takes @fd. */
-static int take_directory(struct walk *walk, int fd, const char *name, struct error *err)
+static int list_directory(struct walk *walk, int fd, const char *name, struct error *err)
 {
 	DIR *directory = fdopendir(fd);
 	struct dirent *entry;
@@ -230,14 +291,15 @@ static int take_directory(struct walk *walk, int fd, const char *name, struct er
 
 		if (text_equal(entry->d_name, ".") || text_equal(entry->d_name, ".."))
 			continue;
-		r = take_one(walk, dirfd(directory), entry->d_name, path, err);
+		r = list_one(walk, dirfd(directory), entry->d_name, path, err);
 	}
 	closedir(directory);
 	return r;
 }
 
-/* ---- both passes */
+/* ---- all passes */
 
+/* Threads begin as whom their starter is then. */
 static int take_all(struct walk *walk, struct error *err)
 {
 	const struct identity *author = walk->adopt->author;
@@ -249,10 +311,14 @@ static int take_all(struct walk *walk, struct error *err)
 		return r;
 	fd = openat(walk->adopt->tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = fd < 0 ? fail_errno(err, -errno, "INTERNAL_ERROR", "cannot open the tree")
-		   : take_directory(walk, fd, "", err);
+		   : list_directory(walk, fd, "", err);
+	if (r == 0)
+		threads_run(walk->adopt->threads, take_files, walk);
 	if (author)
 		identity_resume();
-	return r;
+	if (walk->err.r)
+		*err = walk->err;
+	return r ? r : walk->err.r;
 }
 
 static int give_all(struct adopt *adopt, struct error *err)
@@ -265,8 +331,9 @@ static int give_all(struct adopt *adopt, struct error *err)
 	if (fchown(adopt->tree_fd, geteuid(), getegid()))
 		return fail_errno(err, -errno, "INTERNAL_ERROR", "cannot take over the tree");
 	for (i = 0; i < place->count; i++)
-		if (fchownat(adopt->tree_fd, place->entries[i]->name, geteuid(), getegid(),
-			    AT_SYMLINK_NOFOLLOW))
+		if (place->entries[i]->type != PLACE_FILE &&
+			fchownat(adopt->tree_fd, place->entries[i]->name, geteuid(), getegid(),
+				AT_SYMLINK_NOFOLLOW))
 			return fail_errno(err, -errno, "INTERNAL_ERROR", "cannot take over '%s'",
 				place->entries[i]->name);
 	return 0;
@@ -274,14 +341,15 @@ static int give_all(struct adopt *adopt, struct error *err)
 
 int adopt_tree(struct adopt *adopt, struct error *err)
 {
-	_cleanup_free_ uint8_t *buffer = alloc0(1, BUFFER_SIZE);
 	struct walk walk = {
 		.adopt = adopt,
 		.author = adopt->author ? adopt->author->uid : geteuid(),
-		.buffer = buffer,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	int r;
 
+	/* Who opens a file for writing that we have a lease of would end us by it. */
+	signal(SIGIO, SIG_IGN);
 	r = take_all(&walk, err);
 	if (r)
 		return r;

@@ -10,7 +10,7 @@ struct adopt {
 	int tree_fd; /* borrowed */
 	const struct identity *author; /* who has written all of it; NULL: we */
 	struct place *place; /* empty, of tree_fd: gets an entry for each */
-	struct sha256 *sha256; /* borrowed */
+	uint32_t threads; /* at most so many; one at least */
 };
 
 /* Takes whatever is there: files (hard links become files of their own), directories and

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/identity.h"
 #include "base/utf8.h"
+#include "proto/wire-file.h"
 
 #define MAX_PACKET (256 * 1024)
 
@@ -61,8 +62,10 @@ int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[
 	};
 	struct cmsghdr *c;
 	ssize_t n;
+	size_t i;
 
-	fds[0] = fds[1] = fds[2] = -1;
+	for (i = 0; i < CHANNEL_MAX_FDS; i++)
+		fds[i] = -1;
 	n = packet ? recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC) : -1;
 	if (n <= 0)
 		return fail_errno(err, n < 0 ? -errno : -EPIPE, NULL, "no job came");
@@ -188,23 +191,13 @@ void channel_prepare_shrunk(struct channel *channel, const char *path)
 
 /* ---- reports */
 
-void channel_from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret)
-{
-	pyenvd__worker__file_identity__init(ret);
-	ret->dev = file->dev;
-	ret->ino = file->ino;
-	ret->size = file->size;
-	ret->mtime_ns = file->mtime_ns;
-	ret->ctime_ns = file->ctime_ns;
-}
-
 static void on_opened(void *data, const struct fs_identity *file)
 {
 	Pyenvd__Worker__Opened opened = PYENVD__WORKER__OPENED__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	Pyenvd__Worker__FileIdentity identity;
 
-	channel_from_file(file, &identity);
+	wire_file_from(file, &identity);
 	opened.identity = &identity;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_OPENED;
 	event.opened = &opened;
@@ -218,7 +211,7 @@ static void on_digested(
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 	Pyenvd__Worker__FileIdentity identity;
 
-	channel_from_file(file, &identity);
+	wire_file_from(file, &identity);
 	digested.identity = &identity;
 	digested.sha256.data = (uint8_t *)sha256;
 	digested.sha256.len = SHA256_SIZE;

@@ -7,7 +7,7 @@
 #include "daemon/worker/report.h"
 #include "worker.pb-c.h"
 
-#define CHANNEL_MAX_FDS 3
+#define CHANNEL_MAX_FDS 11
 
 struct channel;
 
@@ -31,5 +31,3 @@ void channel_send_failure(struct channel *channel, const struct error *err);
 void channel_send_done(struct channel *channel);
 /* A report that sends events. */
 struct report *channel_report(struct channel *channel);
-
-void channel_from_file(const struct fs_identity *file, Pyenvd__Worker__FileIdentity *ret);

@@ -6,6 +6,11 @@
  *
  * Landlock's first version refuses every link between two directories, also inside the
  * tree; hard links in archives need the second.
+ *
+ * A file can only get a name in another directory where no more may be done to it than
+ * where it has one. So what is to be linked from elsewhere may be written there, as far as
+ * Landlock is concerned; that it is read-only is left to its mode. That is for us alone: the
+ * programs that we start are confined once more, without it (confine_program()).
  */
 #include "daemon/worker/confine.h"
 
@@ -25,6 +30,8 @@
 #define LANDLOCK_WANTED 2
 #define LANDLOCK_WITH_TRUNCATE 3
 #define LANDLOCK_TRUNCATE (UINT64_C(1) << 14) /* newer than some headers */
+#define LANDLOCK_LINKS                                                                             \
+	(LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_TRUNCATE)
 #define LANDLOCK_WRITES                                                                            \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
 		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |                    \
@@ -70,7 +77,19 @@ static int allow_null(int rules)
 	return null < 0 ? -errno : allow(rules, null, LANDLOCK_ACCESS_FS_WRITE_FILE);
 }
 
-static int confine_writes(int fd, struct error *err)
+static int allow_all(int rules, const struct confinement *confinement, uint64_t handled)
+{
+	size_t i;
+	int r = 0;
+
+	if (confinement->writes_fd >= 0)
+		r = allow(rules, confinement->writes_fd, handled);
+	for (i = 0; i < confinement->link_count && r == 0; i++)
+		r = allow(rules, confinement->link_fds[i], handled & LANDLOCK_LINKS);
+	return r ? r : allow_null(rules);
+}
+
+static int confine_writes(const struct confinement *confinement, struct error *err)
 {
 	long version = syscall(
 		SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -85,13 +104,18 @@ static int confine_writes(int fd, struct error *err)
 	rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
 	if (rules < 0)
 		r = -errno;
-	if (r == 0 && fd >= 0)
-		r = allow(rules, fd, handled.handled_access_fs);
 	if (r == 0)
-		r = allow_null(rules);
+		r = allow_all(rules, confinement, handled.handled_access_fs);
 	if (r == 0 && syscall(SYS_landlock_restrict_self, rules, 0))
 		r = -errno;
 	return r ? fail_errno(err, r, NULL, "cannot give up writing elsewhere") : 0;
+}
+
+int confine_program(int writes_fd, struct error *err)
+{
+	const struct confinement confinement = { .writes_fd = writes_fd };
+
+	return confine_writes(&confinement, err);
 }
 
 int confine(const struct confinement *confinement, struct error *err)
@@ -107,7 +131,7 @@ int confine(const struct confinement *confinement, struct error *err)
 	if (CONFINE_MEMORY && setrlimit(RLIMIT_AS, &memory) && errno != EPERM)
 		return fail_errno(err, -errno, NULL, "cannot set limits");
 	if (!confinement->writes_anywhere)
-		r = confine_writes(confinement->writes_fd, err);
+		r = confine_writes(confinement, err);
 	if (r)
 		return r;
 	if (as || confinement->acts_as_others)

@@ -1,5 +1,6 @@
 #pragma once
 /* What a worker may do. Before it has more threads than the one that watches. */
+#include <stddef.h>
 #include <stdint.h>
 #include "base/identity.h"
 
@@ -16,8 +17,14 @@ struct confinement {
 	/* Nothing on disk can be written but what lies below; -1: nothing at all. */
 	int writes_fd;
 	bool writes_anywhere;
+	/* What lies below these may get names below writes_fd as well. */
+	const int *link_fds;
+	size_t link_count;
 	uint64_t mapped; /* bytes of a source that will be mapped */
 };
 
 /* For good. What the kernel lacks is left out. */
 int confine(const struct confinement *confinement, struct error *err);
+/* A program that was started by who is confined, before it is executed: no more than what
+ * lies below @writes_fd can be written by it. */
+int confine_program(int writes_fd, struct error *err);

@@ -1,6 +1,8 @@
 /*
  * Bytecode says of itself that it need not be compared with its source (PEP 552): nobody
- * can change either, and it does not depend on times.
+ * can change either, and it does not depend on times. Nor does it depend on where the layer
+ * is, so that another layer's can be the same file (share.c): it names its source relative
+ * to the tree, and who imports it puts the path there that it was found by.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/fs.h"
 #include "daemon/worker/install-internal.h"
 #include "daemon/worker/program.h"
 
@@ -31,13 +33,9 @@ static void take_output(void *data, const uint8_t *bytes, size_t size)
 static int check_room(void *data, struct error *err)
 {
 	const struct install *install = ((struct install_work *)data)->install;
-	struct statvfs fs;
 	uint64_t room;
 
-	if (fstatvfs(install->directory_fd, &fs))
-		return 0;
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (room >= install->limits.reserve_bytes)
+	if (fs_get_room(install->directory_fd, &room) || room >= install->limits.reserve_bytes)
 		return 0;
 	return fail(err, -ENOSPC, "NO_SPACE",
 		"installing '%s': the disk has %llu bytes left, less than the reserve of %llu",
@@ -56,6 +54,7 @@ static int run(struct install_work *work, const struct installer_command *comman
 		.as = install->slot,
 		.owns_uid = install->slot,
 		.is_offline = install->installer.is_offline,
+		.writes_fd = install->directory_fd,
 		.max_file_bytes = install->limits.max_bytes,
 		.until_us = install->until_us,
 		.stop_fd = install->stop_fd,
@@ -221,7 +220,8 @@ static const char compile_program[] =
 	"        break\n"
 	"for f in files[me::count]:\n"
 	"    try:\n"
-	"        py_compile.compile(f, doraise=True, invalidation_mode=mode)\n"
+	"        py_compile.compile(f, dfile=os.path.relpath(f, tree), doraise=True,\n"
+	"                           invalidation_mode=mode)\n"
 	"    except Exception:\n"
 	"        pass\n"
 	"if me:\n"

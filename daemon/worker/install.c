@@ -5,7 +5,9 @@
  *	                          |  failed for a passing reason: all of it again, from nothing
  *	bytecode, by the environment's own interpreter, as that user
  *	                          |
- *	everything of that user is dead -> tmp/ goes -> tree/ becomes ours -> manifest
+ *	everything of that user is dead -> tmp/ goes -> tree/ becomes ours
+ *	                          |
+ *	files that other layers have, too, become theirs (share.c) -> manifest
  *
  * The layer is made at its final path: console scripts and metadata hold it.
  */
@@ -24,6 +26,7 @@
 #include "daemon/worker/manifest.h"
 #include "daemon/worker/remove.h"
 #include "daemon/worker/requirements.h"
+#include "daemon/worker/share.h"
 
 #define MAX_LOG (UINT64_C(4) << 20)
 #define MAX_TEXT 65536
@@ -75,7 +78,7 @@ static int remove_one(const struct install_work *work, const char *name, struct 
 		.names = names,
 		.name_count = 1,
 		.owner = work->install->slot,
-		.threads = 1,
+		.threads = work->install->threads,
 	};
 	int r = 0;
 
@@ -258,12 +261,27 @@ static void drop_lock(const struct install_work *work)
 		identity_resume();
 }
 
+static void share(struct install_work *work, struct place *place)
+{
+	struct install *install = work->install;
+	struct share share = {
+		.directory_fd = install->directory_fd,
+		.tree_fd = work->tree_fd,
+		.place = place,
+		.siblings = install->siblings,
+		.sibling_count = install->sibling_count,
+		.threads = install->threads,
+	};
+
+	share_files(&share);
+	install->shared_bytes = share.bytes;
+}
+
 static int take_over(struct install_work *work, struct error *err)
 {
 	struct install *install = work->install;
-	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
 	_cleanup_(place_freep) struct place *place = NULL;
-	struct adopt adopt = { .author = install->slot, .sha256 = sha256 };
+	struct adopt adopt = { .author = install->slot, .threads = install->threads };
 	int r;
 
 	drop_lock(work);
@@ -274,6 +292,7 @@ static int take_over(struct install_work *work, struct error *err)
 	r = adopt_tree(&adopt, err);
 	if (r)
 		return r;
+	share(work, place);
 	describe(install, place);
 	r = place_finish_directories(place, err);
 	return r ? r : write_manifest(install, place, err);
@@ -303,6 +322,8 @@ static int confine_install(const struct install *install, struct error *err)
 		.acts_as = install->slot,
 		.gives_away = true,
 		.writes_fd = install->directory_fd,
+		.link_fds = install->siblings,
+		.link_count = install->sibling_count,
 	};
 
 	return confine(&confinement, err);

@@ -32,6 +32,11 @@ struct install {
 	const uid_t *installers;
 	size_t installer_count;
 
+	/* Trees of layers of the same access, with which files may be shared; at most
+	 * SHARE_MAX_SIBLINGS. */
+	const int *siblings;
+	size_t sibling_count;
+
 	/* How far. */
 	struct place_limits limits;
 	uint32_t threads;
@@ -47,7 +52,7 @@ struct install {
 	struct report *report;
 
 	/* What came of it. */
-	uint64_t bytes, entries;
+	uint64_t bytes, entries, shared_bytes;
 	int lock_fd; /* keep it to the end of the process */
 	char *site; /* owned; relative to the tree, separated by ':': where packages are */
 	char *scripts; /* owned; relative; empty: there are none */

@@ -33,10 +33,12 @@ static void add_sources(const struct installer *installer, struct words *argv)
 	add(argv, text_format("%s/packages", installer->source));
 }
 
+/* The cache is in the scratch directory, on the layer's disk, and goes with it before the
+ * tree is taken over: then every file has one name again. */
 static void tell_uv(const struct installer *installer, struct words *argv)
 {
 	static const char *const options[] = { "pip", "install", "--no-progress", "--no-config",
-		"--no-python-downloads", "--link-mode", "copy", NULL };
+		"--no-python-downloads", "--link-mode", "hardlink", NULL };
 
 	add(argv, text_copy(installer->uv));
 	add_all(argv, options);

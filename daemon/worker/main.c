@@ -23,22 +23,10 @@
 #include "daemon/worker/receive.h"
 #include "daemon/worker/remove.h"
 #include "daemon/worker/work.h"
+#include "proto/wire-file.h"
 
 #define CHANNEL_FD 3
 #define MAX_FAILURES 16
-
-static struct fs_identity file_of(const Pyenvd__Worker__FileIdentity *file)
-{
-	if (!file)
-		return (struct fs_identity){ 0 };
-	return (struct fs_identity){
-		.dev = file->dev,
-		.ino = file->ino,
-		.size = file->size,
-		.mtime_ns = file->mtime_ns,
-		.ctime_ns = file->ctime_ns,
-	};
-}
 
 /* What is handed over open was looked at by the daemon. */
 static int adopt_source(
@@ -56,9 +44,10 @@ static int adopt_source(
 static int open_source(struct work *work, const Pyenvd__Worker__Source *from, bool may_be_directory,
 	struct source *source, struct error *err)
 {
-	struct fs_identity expected = file_of(from->expected);
+	struct fs_identity expected = { 0 };
 	int r;
 
+	wire_file_to(from->expected, &expected);
 	channel_prepare_shrunk(work->channel, from->path);
 	r = source_open(source, from->path, &work->peer, &expected, may_be_directory, err);
 	if (r == 0)
@@ -83,7 +72,7 @@ static int run_locate(struct work *work, struct error *err)
 	r = worker_locate(&locate, err);
 	if (r)
 		return r;
-	channel_from_file(&locate.identity, &identity);
+	wire_file_from(&locate.identity, &identity);
 	located.index = (uint32_t)locate.index;
 	located.identity = &identity;
 	located.is_directory = locate.is_directory;
@@ -175,7 +164,7 @@ static int run_digest(struct work *work, struct error *err)
 		r = digest_source(work, &source, digest, err);
 	if (r)
 		return r;
-	channel_from_file(&source.identity, &identity);
+	wire_file_from(&source.identity, &identity);
 	send_digested(work, digest, &identity, source.is_directory);
 	return 0;
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/fs.h"
 #include "daemon/worker/place-internal.h"
@@ -46,12 +45,8 @@ int place_check_ratio(struct place *place, uint64_t bytes, struct error *err)
 int place_check_room(struct place *place, uint64_t wanted, struct error *err)
 {
 	uint64_t reserve = place->limits.reserve_bytes, room;
-	struct statvfs fs;
 
-	if (fstatvfs(place->tree_fd, &fs))
-		return 0;
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (room >= reserve && room - reserve >= wanted)
+	if (fs_get_room(place->tree_fd, &room) || (room >= reserve && room - reserve >= wanted))
 		return 0;
 	return fail(err, -ENOSPC, "NO_SPACE",
 		"'%s': the disk has %llu bytes left, and %llu are wanted beside a reserve of %llu",

@@ -15,7 +15,6 @@
  */
 #include "daemon/worker/program.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -28,8 +27,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/children.h"
 #include "base/clock.h"
-#include "base/fs.h"
+#include "daemon/worker/confine.h"
 #include "daemon/worker/offline.h"
 
 #define TICK_MS 200
@@ -86,6 +86,8 @@ static int prepare(const struct program *program, int null, int output, pid_t pa
 		return -ESRCH;
 	if (chdir(program->directory))
 		return -errno;
+	if (program->writes_fd > 0 && confine_program(program->writes_fd, NULL))
+		return -EPERM;
 	return program->is_offline ? offline() : 0;
 }
 
@@ -104,71 +106,19 @@ static void become(const struct program *program, int null, int output, int fail
 
 /* ---- the end of all */
 
-/* Calls @visit for each child of each of our threads. */
-static int visit_children(void (*visit)(pid_t pid))
+static void kill_all(const struct children *children)
 {
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *task;
-	int r = tasks ? 0 : -errno;
-
-	while (r == 0 && (task = readdir(tasks))) {
-		_cleanup_free_ char *path = text_format("%s/children", task->d_name);
-		_cleanup_buffer_ struct buffer children = { 0 };
-		char *at, *end;
-
-		if (*task->d_name == '.')
-			continue;
-		r = fs_read_file(dirfd(tasks), path, 1 << 20, &children);
-		/* A thread may have ended. */
-		r = r == -ENOENT || r == -ESRCH ? 0 : r;
-		buffer_append(&children, "", 1);
-		for (at = (char *)children.data; *at; at = end) {
-			pid_t pid = (pid_t)strtol(at, &end, 10);
-
-			if (end == at)
-				break;
-			visit(pid);
-		}
-	}
-	if (tasks)
-		closedir(tasks);
-	return r;
-}
-
-static void kill_one(pid_t pid)
-{
-	if (pid != getpid())
-		kill(pid, SIGKILL);
-}
-
-static void kill_as_we_are(void)
-{
-	visit_children(kill_one);
-}
-
-/* Our children, listed in a child of ours: its own /proc/self says nothing of them. */
-static pid_t *victims;
-static size_t victim_count;
-
-static void note_victim(pid_t pid)
-{
-	pid_t *more = reallocarray(victims, victim_count + 1, sizeof(*victims));
-
-	if (!more)
-		abort();
-	victims = more;
-	victims[victim_count++] = pid;
-}
-
-static int kill_as(const struct identity *as, bool owns_uid)
-{
-	pid_t pid;
 	size_t i;
 
-	victim_count = 0;
-	if (!owns_uid)
-		visit_children(note_victim);
-	pid = fork();
+	for (i = 0; i < children->count; i++)
+		kill(children->pids[i], SIGKILL);
+}
+
+/* The child's own /proc/self says nothing of our children. */
+static int kill_as(const struct identity *as, bool owns_uid, const struct children *children)
+{
+	pid_t pid = fork();
+
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
@@ -176,8 +126,8 @@ static int kill_as(const struct identity *as, bool owns_uid)
 			_exit(EXIT_FAILURE);
 		if (owns_uid)
 			kill(-1, SIGKILL);
-		for (i = 0; i < victim_count; i++)
-			kill(victims[i], SIGKILL);
+		else
+			kill_all(children);
 		_exit(EXIT_SUCCESS);
 	}
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -204,10 +154,13 @@ static int end_all(
 	int i, r = 0;
 
 	for (i = 0; i < END_TRIES && r == 0; i++) {
+		_cleanup_children_ struct children children = { 0 };
+
+		children_list(&children);
 		if (is_other)
-			r = kill_as(as, owns_uid);
+			r = kill_as(as, owns_uid, &children);
 		else
-			kill_as_we_are();
+			kill_all(&children);
 		if (reap(status, pid))
 			return r;
 		poll(NULL, 0, END_PAUSE_MS);

@@ -17,6 +17,9 @@ struct program {
 	/* Nobody else is ever that user: everything of this uid ends with the program. */
 	bool owns_uid;
 	bool is_offline; /* no sockets but local ones */
+	/* It, and what it starts, can write below this directory alone, and we elsewhere, too.
+	 * 0: wherever we can. */
+	int writes_fd;
 	uint64_t max_file_bytes; /* that it may write; 0: no limit */
 	uint64_t until_us; /* of clock_now_us() */
 	int stop_fd; /* readable: the daemon is gone; all is ended, and so are we. -1: none */

@@ -1,7 +1,6 @@
 #include "daemon/worker/receive.h"
 
 #include <errno.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 #include "base/fs.h"
 
@@ -11,13 +10,9 @@
 
 static int check_room(int to, uint64_t wanted, uint64_t reserve, struct error *err)
 {
-	struct statvfs fs;
 	uint64_t room;
 
-	if (fstatvfs(to, &fs))
-		return 0;
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (room >= reserve && room - reserve >= wanted)
+	if (fs_get_room(to, &room) || (room >= reserve && room - reserve >= wanted))
 		return 0;
 	return fail(err, -ENOSPC, "NO_SPACE",
 		"the disk has %llu bytes left, and the upload takes %llu more beside a reserve of "

@@ -107,7 +107,8 @@ static void on_done(struct sweep_top *top, int r)
 	item->r = item->job->owner ? r : remove_item(item, r);
 }
 
-static void sweep_as_owner(struct item *items, size_t count)
+/* Threads begin as whom their starter is then. */
+static void sweep_as_owner(struct item *items, size_t count, uint32_t threads)
 {
 	struct sweep_top *top;
 	size_t i;
@@ -117,7 +118,7 @@ static void sweep_as_owner(struct item *items, size_t count)
 		top = &items[i].top;
 		r = identity_assume(items[i].job->owner, NULL);
 		if (r == 0) {
-			sweep_run(&top, 1, 1);
+			sweep_run(&top, 1, threads);
 			identity_resume();
 		}
 		items[i].r = remove_item(&items[i], r ? r : items[i].r);
@@ -164,7 +165,7 @@ void remove_run(struct remove_job *job)
 		else
 			add_failure(job, job->names[i], -EINVAL);
 	if (job->owner)
-		sweep_as_owner(items, count);
+		sweep_as_owner(items, count, job->threads);
 	else
 		sweep_all(items, count, job->threads);
 	for (i = 0; i < count; i++)

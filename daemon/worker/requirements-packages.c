@@ -14,9 +14,9 @@
 #include <unistd.h>
 #include "base/utf8.h"
 #include "daemon/worker/requirements-spec.h"
+#include "daemon/worker/threads.h"
 
 #define MAX_PACKAGES 4096 /* each is an open file */
-#define MAX_THREADS 16
 #define CHUNK_SIZE (256 * 1024)
 
 static int is_package(const struct dirent *entry)
@@ -226,17 +226,10 @@ int requirements_packages_digest(struct requirements_packages *packages, int out
 		.reserve_bytes = reserve_bytes,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	pthread_t started[MAX_THREADS];
-	size_t n = 0, wanted = threads < MAX_THREADS ? threads : MAX_THREADS;
 
-	wanted = wanted < packages->count ? wanted : packages->count;
 	report_phase(report, REPORT_DIGEST, total_size(packages));
-	/* This thread is one of them. */
-	while (n + 1 < wanted && pthread_create(&started[n], NULL, work, &digesting) == 0)
-		n++;
-	work(&digesting);
-	while (n)
-		pthread_join(started[--n], NULL);
+	threads_run(
+		threads < packages->count ? threads : (uint32_t)packages->count, work, &digesting);
 	if (digesting.err.r)
 		*err = digesting.err;
 	return digesting.err.r;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int fail_open(const char *path, int r, struct error *err)
@@ -157,13 +156,9 @@ static int fail_copy(const struct source *source, int r, struct error *err)
 
 static int check_room(const struct source *source, int to, uint64_t reserve, struct error *err)
 {
-	struct statvfs fs;
 	uint64_t room;
 
-	if (fstatvfs(to, &fs))
-		return 0;
-	room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (room >= reserve && room - reserve >= source->identity.size)
+	if (fs_get_room(to, &room) || (room >= reserve && room - reserve >= source->identity.size))
 		return 0;
 	return fail(err, -ENOSPC, "NO_SPACE",
 		"'%s': the disk has %llu bytes left, and a private copy takes %llu beside a "

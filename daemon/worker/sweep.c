@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/list.h"
+#include "daemon/worker/threads.h"
 
 #define MAX_THREADS 16
 #define MAX_DEPTH 64
@@ -307,8 +308,7 @@ static void *work(void *data)
 void sweep_run(struct sweep_top *const *tops, size_t count, uint32_t threads)
 {
 	struct sweep sweep = { .unfinished = count };
-	pthread_t others[MAX_THREADS];
-	size_t i, started = 0;
+	size_t i;
 
 	pthread_mutex_init(&sweep.lock, NULL);
 	pthread_cond_init(&sweep.changed, NULL);
@@ -319,12 +319,7 @@ void sweep_run(struct sweep_top *const *tops, size_t count, uint32_t threads)
 		node->top = tops[count - 1 - i];
 		list_add(&sweep.ready, &node->link);
 	}
-	while (started + 1 < threads && started < MAX_THREADS &&
-		pthread_create(&others[started], NULL, work, &sweep) == 0)
-		started++;
-	work(&sweep);
-	for (i = 0; i < started; i++)
-		pthread_join(others[i], NULL);
+	threads_run(threads < MAX_THREADS ? threads : MAX_THREADS, work, &sweep);
 	pthread_mutex_destroy(&sweep.lock);
 	pthread_cond_destroy(&sweep.changed);
 }

@@ -7,7 +7,9 @@
 #include "daemon/worker/install.h"
 #include "daemon/worker/program.h"
 #include "daemon/worker/requirements.h"
+#include "daemon/worker/share.h"
 #include "daemon/worker/work.h"
+#include "proto/wire-file.h"
 
 struct place_limits work_limits(const Pyenvd__Worker__Limits *limits)
 {
@@ -55,7 +57,7 @@ static void send_read(struct work *work, struct requirements *requirements)
 
 	for (i = 0; i < n; i++) {
 		pyenvd__worker__requirements_read__file__init(&files[i]);
-		channel_from_file(&requirements->files[i].identity, &identities[i]);
+		wire_file_from(&requirements->files[i].identity, &identities[i]);
 		files[i].path = requirements->files[i].path;
 		files[i].identity = &identities[i];
 		pointers[i] = &files[i];
@@ -136,7 +138,9 @@ static struct install install_of(struct work *work, const struct identity *slot)
 		.access_all = job->access_all,
 		.access_uid = job->access_uid,
 		.slot = slot,
-		.interpreter_layer_fd = work->fds[2],
+		.siblings = work->fds + 2,
+		.sibling_count = job->siblings,
+		.interpreter_layer_fd = work->fds[2 + job->siblings],
 		.installers = job->installers,
 		.installer_count = job->n_installers,
 		.limits = work_limits(job->limits),
@@ -159,6 +163,7 @@ static void send_installed(struct work *work, const struct install *install)
 	utf8_repair(install->site, strlen(install->site));
 	installed.bytes = install->bytes;
 	installed.entries = install->entries;
+	installed.shared_bytes = install->shared_bytes;
 	installed.site = install->site;
 	installed.scripts = install->scripts;
 	installed.resolved = install->resolved;
@@ -176,9 +181,10 @@ int work_install(struct work *work, struct error *err)
 
 	if (job->slot)
 		slot = work_identity(job->slot);
-	install = install_of(work, job->slot ? &slot : NULL);
-	if (job->expected_sha256.len != SHA256_SIZE || (job->slot && slot.uid == 0))
+	if (job->expected_sha256.len != SHA256_SIZE || (job->slot && slot.uid == 0) ||
+		job->siblings > SHARE_MAX_SIBLINGS)
 		return fail(err, -EBADMSG, NULL, "an installation that nobody may do");
+	install = install_of(work, job->slot ? &slot : NULL);
 	/* Its lock is kept to the end of the process, as an extraction's. */
 	r = install_run(&install, err);
 	if (r == 0)

@@ -15,6 +15,10 @@ WORKER = BUILD / 'daemon' / 'pyenvd-worker'
 CTL = BUILD / 'client' / 'pyenvctl'
 IS_ROOT = os.geteuid() == 0
 PATIENCE = 120
+MAKE = {
+    'ext4': ['mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0'],
+    'xfs': ['mkfs.xfs', '-q', '-m', 'reflink=1'],
+}
 
 
 def run(*command, **options):
@@ -23,10 +27,10 @@ def run(*command, **options):
 
 
 @contextlib.contextmanager
-def disk(size='6G'):
-    """A directory on a fresh journaled ext4, which needs root; else one on the disk there is.
+def disk(size='6G', kind='ext4'):
+    """A directory on a fresh journaled file system, which needs root; else one on the disk there is.
 
-    A fresh one, because ext4 looks long for an inode that was not freed within the last five
+    A fresh ext4, because ext4 looks long for an inode that was not freed within the last five
     seconds: what others do on a shared disk would be measured. Its name is short, because ext4
     keeps a link's target in the inode only up to 59 bytes, as it does below /var/lib/pyenvd.
     """
@@ -38,7 +42,7 @@ def disk(size='6G'):
     try:
         if IS_ROOT:
             run('truncate', '-s', size, top / 'image')
-            run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', top / 'image')
+            run(*MAKE[kind], top / 'image')
             run('mount', '-o', 'loop', top / 'image', mount)
             mounted = True
         else:

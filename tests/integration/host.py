@@ -180,6 +180,9 @@ class Host:
         wait_for(lambda: '>listening ' in self.log.read_text()[len(before):] or
                  self.process.poll() is not None, 'the daemon to listen')
         assert self.process.poll() is None, self.log.read_text()
+        if not before:
+            # Those that clean slots: what is caught in a test is to be its own.
+            wait_for(lambda: not self.workers(), 'the first workers to end')
         for client in self.clients:
             client.close()
             client.connect()

@@ -104,6 +104,10 @@ def test_all_of_it_is_compiled_and_nobody_can_write_to_it(made, installer):
         assert len(sources) == len(compiled) > 0
         # PEP 552: not to be compared with the source.
         assert all(path.read_bytes()[4:8] == b'\1\0\0\0' for path in compiled)
+        # Where a layer is shows when its modules are loaded, not before.
+        assert not any(str(tree).encode() in path.read_bytes() for path in compiled)
+        assert run(response, response.interpreter, '-c', 'import alpha;'
+                   'print(alpha.main.__code__.co_filename)').strip() in map(str, sources)
         for path in [tree, *tree.rglob('*')]:
             assert path.is_symlink() or path.stat().st_mode & 0o7222 == 0, path
         assert {path.name for path in tree.iterdir()} <= {'bin', 'lib', 'lib64'}
@@ -435,4 +439,22 @@ def test_when_the_daemon_is_killed_all_that_was_started_is_ended(made, installer
         wait_for(lambda: not packages.processes_of('hostile-hang'), 'the build to be ended')
         assert call.exception()
         host.start()
+        expect_ended(host, client, made)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='slots have users of their own if started as root')
+def test_what_a_killed_daemon_and_its_worker_left_ends_when_the_next_one_starts(made):
+    with Host(*flags('uv')) as host:
+        client = host.connect()
+        call = begin_hang(host, client, made)
+        workers = host.workers()
+        for pid in [host.pid, *workers]:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in [*workers, host.pid]:
+            os.kill(pid, signal.SIGKILL)
+        host.process.wait()
+        assert call.exception()
+        assert packages.processes_of('hostile-hang')
+        host.start()
+        wait_for(lambda: not packages.processes_of('hostile-hang'), 'the build to be ended')
         expect_ended(host, client, made)

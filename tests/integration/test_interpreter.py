@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import pyenvd_pb2 as pb
 from archives import FILE, LINK, make_tar
-from host import IS_ROOT, archive, wait_for
+from host import IS_ROOT, archive, ttl, wait_for
 from remote import Remote
 
 PYTHON = '#!/bin/sh\nexec /usr/bin/python3 "$@"\n'
@@ -78,6 +78,28 @@ def test_a_link_in_an_archive_that_leads_nowhere_is_told(host, client):
     failure = client.fail_to_create([archive(source, 'v')], python='v/bin/python')
     assert failure.reason == 'INTERPRETER_NOT_FOUND'
     assert 'v/bin/python' in failure.message
+
+
+def test_a_retry_gives_what_was_found_at_first(host, client):
+    early, late = (host.sources / name for name in ('early', 'late'))
+    early.mkdir()
+    late.mkdir()
+    script(late / 'mypython', PYTHON)
+    fields = {'python': 'mypython', 'base_variables': {'PATH': f'{early}:{late}'},
+              'request_id': 'again', 'holder': ttl()}
+    first = client.create(**fields)
+    assert first.interpreter == str(late / 'mypython')
+    script(early / 'mypython', PYTHON)
+    (late / 'mypython').unlink()
+    for _ in range(2):
+        second = client.create(**fields)
+        assert second.lease_id == first.lease_id
+        assert second.interpreter == first.interpreter
+        assert second.dependency_hash == first.dependency_hash
+        assert second.beam_environment == first.beam_environment
+        host.restart()
+    fields['request_id'] = 'anew'
+    assert client.create(**fields).interpreter == str(early / 'mypython')
 
 
 def test_pythonhome_is_answered_where_it_is_needed(host, client):

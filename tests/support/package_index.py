@@ -44,6 +44,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         fault = index.note(self.command, self.path)
         if isinstance(fault, int):
             return self.answer(fault, b'this is how the test wants it\n')
+        if isinstance(fault, threading.Event):
+            fault.wait()
         if fault == 'hang':
             index.closing.wait()
             self.close_connection = True
@@ -122,7 +124,8 @@ class PackageIndex:
 
     def fail(self, pattern, how, times=None):
         """The next requests (all, if times is None) whose path fits the pattern (as a shell's)
-        fail: with a status (an int), or "hang", or "cut" in the middle of the body."""
+        fail: with a status (an int), or "hang", or "cut" in the middle of the body; or they are
+        answered when an event (of threading) is set."""
         with self.lock:
             self.faults.append(Fault(pattern, how, times))
 
@@ -131,6 +134,11 @@ class PackageIndex:
         with self.lock:
             return sum(count for (_, path), count in self.requests.items()
                        if fnmatch.fnmatchcase(path, pattern))
+
+    def publish(self, *files):
+        """From now on it has these as well."""
+        for file in files:
+            self.files[pathlib.Path(file).name] = pathlib.Path(file)
 
     # -- for the handler, in its threads
 

@@ -23,6 +23,8 @@ int scratch_add_layer(struct db *db, const char *id, uint64_t bytes, int64_t now
 		.owner = DB_SHARED,
 		.kind = "archive",
 		.artifact_bytes = 7,
+		.bytes = bytes,
+		.entries = 1,
 		.created = now,
 	};
 	int r;
@@ -31,7 +33,7 @@ int scratch_add_layer(struct db *db, const char *id, uint64_t bytes, int64_t now
 	snprintf(layer.key, sizeof(layer.key), "key-%s", id);
 	snprintf(layer.digest, sizeof(layer.digest), "digest-%s", id);
 	r = db_add_layer(db, &layer, err);
-	return r ? r : db_publish_layer(db, id, bytes, 1, now, err);
+	return r ? r : db_publish_layer(db, &layer, now, err);
 }
 
 int scratch_use_environment(struct db *db, const char *hash, const char *const *layers,

@@ -10,7 +10,6 @@
 
 static char *scratch;
 static struct place *place;
-static struct sha256 *sha256;
 static struct place_limits limits;
 static struct error err;
 static int tree_fd;
@@ -20,14 +19,12 @@ static void set_up(void)
 	umask(0);
 	scratch = scratch_make();
 	tree_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	sha256 = sha256_new();
 	limits = (struct place_limits){ .max_depth = 10, .max_name = 200 };
 }
 
 static void tear_down(void)
 {
 	place_free(place);
-	sha256_free(sha256);
 	close(tree_fd);
 	scratch_remove(scratch);
 }
@@ -36,7 +33,7 @@ TestSuite(adopt, .init = set_up, .fini = tear_down);
 
 static int adopt(void)
 {
-	struct adopt adopt = { .tree_fd = tree_fd, .sha256 = sha256 };
+	struct adopt adopt = { .tree_fd = tree_fd, .threads = 3 };
 
 	place = place_new(tree_fd, "/r.txt", &limits);
 	adopt.place = place;
@@ -65,6 +62,25 @@ Test(adopt, files_and_directories_get_the_modes_of_a_layer)
 	cr_expect_eq(place_get_entries(place), 5);
 	cr_expect_eq(place_get_bytes(place), 11);
 	cr_expect_eq(place_type_of(place, "link"), PLACE_SYMLINK);
+}
+
+Test(adopt, a_file_that_somebody_can_still_write_to_is_replaced)
+{
+	struct stat before, after;
+	int fd;
+
+	trees_write(scratch, "open", "content", 7, 0644);
+	trees_write(scratch, "closed", "content", 7, 0644);
+	fd = openat(tree_fd, "open", O_WRONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	before = look("closed");
+	cr_assert_eq(adopt(), 0, "%s", err.text);
+	cr_expect_eq(look("closed").st_ino, before.st_ino);
+	cr_assert_eq(fstat(fd, &after), 0);
+	cr_expect_neq(look("open").st_ino, after.st_ino);
+	cr_expect_eq(look("open").st_mode & 07777, 0444);
+	cr_expect_eq(look("open").st_size, 7);
+	close(fd);
 }
 
 Test(adopt, files_with_several_names_become_several_files)

@@ -3,16 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "daemon/worker/bytecode.h"
-#include "tests/support/scratch.h"
+#include "tests/support/extracted.h"
 #include "tests/support/trees.h"
 
 #define PYTHON "/usr/bin/python3"
 
-static char *scratch, *directory, *tree;
-static int tree_fd;
-static struct place *place;
+static struct extracted layer;
 static struct report *report;
-static struct sha256 *sha256;
 static struct bytecode job;
 static struct error err;
 
@@ -20,20 +17,13 @@ static void set_up(void)
 {
 	if (access(PYTHON, X_OK))
 		cr_skip("there is no " PYTHON);
-	umask(0);
-	scratch = scratch_make();
-	directory = text_format("%s/state/layers/a", scratch);
-	tree = text_format("%s/tree", directory);
-	cr_assert_eq(fs_make_directories(tree, 0700), 0);
-	tree_fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	place = place_new(tree_fd, "/the/archive", &(struct place_limits){ 0 });
+	extracted_init(&layer, &(struct place_limits){ 0 });
 	report = report_new(&(struct report_sink){ 0 });
-	sha256 = sha256_new();
 	job = (struct bytecode){
-		.place = place,
+		.place = layer.place,
 		.report = report,
-		.directory = directory,
-		.tree_fd = tree_fd,
+		.directory = layer.directory,
+		.tree_fd = layer.tree_fd,
 		.threads = 2,
 		.keep_fd = -1,
 	};
@@ -41,31 +31,13 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	sha256_free(sha256);
 	report_free(report);
-	place_free(place);
-	close(tree_fd);
-	free(tree);
-	free(directory);
-	scratch_remove(scratch);
-}
-
-static struct place_entry *add(const struct place_entry_info *info)
-{
-	struct place_entry *entry;
-
-	cr_assert_eq(place_add(place, info, &entry, &err), 0, "%s", err.text);
-	return entry;
+	extracted_deinit(&layer);
 }
 
 static void add_file(const char *name, const void *data, size_t size)
 {
-	struct place_entry_info info = { .name = name, .type = PLACE_FILE, .mtime = 1700000001 };
-	struct place_file file;
-
-	place_file_init(&file, place, add(&info), sha256);
-	cr_assert_eq(place_file_write(&file, data, size, &err), 0, "%s", err.text);
-	cr_assert_eq(place_file_end(&file, &err), 0, "%s", err.text);
+	extracted_add_file(&layer, name, data, size, false);
 }
 
 static void add_text(const char *name, const char *text)
@@ -75,12 +47,7 @@ static void add_text(const char *name, const char *text)
 
 static void add_link(const char *name, const char *target)
 {
-	add(&(struct place_entry_info){
-		.name = name,
-		.type = PLACE_SYMLINK,
-		.target = target,
-		.mtime = 1700000001,
-	});
+	extracted_add_link(&layer, name, PLACE_SYMLINK, target);
 }
 
 static void add_virtualenv(const char *root, const char *python)
@@ -94,18 +61,18 @@ static void add_virtualenv(const char *root, const char *python)
 
 static void make(void)
 {
-	cr_assert_eq(place_finish_links(place, &err), 0, "%s", err.text);
+	extracted_finish(&layer);
 	cr_assert_eq(bytecode_make(&job, &err), 0, "%s", err.text);
 }
 
 /* The one .pyc for @stem in @package, whatever Python made it; owned. */
 static char *find_cached(const char *package, const char *stem)
 {
-	size_t count = place_sort(place), i;
+	size_t count = place_sort(layer.place), i;
 	_cleanup_free_ char *start = text_format("%s__pycache__/%s.cpython-", package, stem);
 
 	for (i = 0; i < count; i++) {
-		struct place_view view = place_get(place, i);
+		struct place_view view = place_get(layer.place, i);
 
 		if (view.name && text_starts_with(view.name, start))
 			return text_copy(view.name);
@@ -139,10 +106,10 @@ Test(bytecode, the_files_of_a_virtualenv_are_compiled)
 	cr_assert_not_null(name);
 	cr_expect_not(has_cached("venv/lib/pkg/", "broken"));
 	cr_expect_not(has_cached("other/", "b"));
-	path = text_format("%s/%s", tree, name);
+	path = text_format("%s/%s", layer.tree, name);
 	cr_assert_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_mode & 07777, 0444);
-	cr_expect_eq(st.st_mtime, 1700000001);
+	cr_expect_eq(st.st_mtime, EXTRACTED_MTIME);
 	/* Python takes it for its own: without it, there would be nothing to import. */
 	run = text_format(PYTHON
 		" -B -c 'import sys; sys.path.insert(0, \"%s/venv/lib\"); "
@@ -152,7 +119,7 @@ Test(bytecode, the_files_of_a_virtualenv_are_compiled)
 		"ok = h == u.MAGIC_NUMBER + bytes(4) + int(s.st_mtime).to_bytes(4, \"little\") "
 		"+ s.st_size.to_bytes(4, \"little\") and c.co_filename == pkg.__file__; "
 		"sys.exit(not ok)'",
-		tree);
+		layer.tree);
 	cr_expect_eq(system(run), 0);
 }
 
@@ -168,7 +135,7 @@ Test(bytecode, what_is_fresh_is_left_and_what_is_stale_made_again)
 	cr_assert_eq(job.compiled, 2);
 	a = find_cached("", "a");
 	b = find_cached("", "b");
-	path = text_format("%s/%s", tree, a);
+	path = text_format("%s/%s", layer.tree, a);
 	cr_assert_eq(fs_read_file(AT_FDCWD, path, 65536, &content), 0);
 	fresh = text_copy(a);
 	stale = text_copy(b);
@@ -189,7 +156,7 @@ Test(bytecode, what_is_fresh_is_left_and_what_is_stale_made_again)
 
 Test(bytecode, a_link_in_place_of_the_cache_leads_nowhere)
 {
-	_cleanup_free_ char *outside = text_format("%s/outside", scratch);
+	_cleanup_free_ char *outside = text_format("%s/outside", layer.scratch);
 
 	cr_assert_eq(mkdir(outside, 0777), 0);
 	add_virtualenv("", PYTHON);
@@ -230,15 +197,15 @@ static void expect_refused(const char *why)
 	make();
 	cr_expect_eq(job.compiled, 0);
 	cr_expect(strstr(job.note, why), "'%s'", job.note);
-	cr_expect_not(trees_exists(scratch, "ran"));
+	cr_expect_not(trees_exists(layer.scratch, "ran"));
 }
 
 static char *make_program(const char *name, int mode)
 {
-	_cleanup_free_ char *text = text_format("#!/bin/sh\ntouch %s/ran\n", scratch);
+	_cleanup_free_ char *text = text_format("#!/bin/sh\ntouch %s/ran\n", layer.scratch);
 
-	trees_write(scratch, name, text, strlen(text), mode);
-	return text_format("%s/%s", scratch, name);
+	trees_write(layer.scratch, name, text, strlen(text), mode);
+	return text_format("%s/%s", layer.scratch, name);
 }
 
 Test(bytecode, a_program_out_of_the_archive_is_not_run)
@@ -259,8 +226,8 @@ Test(bytecode, a_program_out_of_another_archive_is_not_run)
 Test(bytecode, a_way_around_over_a_link_does_not_help)
 {
 	_cleanup_free_ char *program = make_program("state/layers/b/tree/bin/python", 0555);
-	_cleanup_free_ char *link = text_format("%s/around", scratch);
-	_cleanup_free_ char *state = text_format("%s/state", scratch);
+	_cleanup_free_ char *link = text_format("%s/around", layer.scratch);
+	_cleanup_free_ char *state = text_format("%s/state", layer.scratch);
 	_cleanup_free_ char *through = text_format("%s/layers/b/tree/bin/python", link);
 
 	cr_assert_eq(symlink(state, link), 0);

@@ -1,21 +1,17 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "base/buffer.h"
 #include "daemon/worker/conda.h"
 #include "daemon/worker/prefix.h"
-#include "tests/support/scratch.h"
+#include "tests/support/extracted.h"
 #include "tests/support/trees.h"
 
-#define MTIME 1700000001
 #define TEN "0123456789"
 /* Longer than where a test's layer is. */
 #define LONG "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 
-static char *scratch, *directory, *tree;
-static int tree_fd;
-static struct place *place;
+static struct extracted layer;
 static struct conda job;
 static struct error err;
 
@@ -79,14 +75,10 @@ Test(prefix, a_binary_has_no_room_for_a_longer_one)
 
 static void set_up_with(const struct place_limits *limits)
 {
-	umask(0);
-	scratch = scratch_make();
-	directory = text_format("%s/layers/a", scratch);
-	tree = text_format("%s/tree", directory);
-	cr_assert_eq(fs_make_directories(tree, 0700), 0);
-	tree_fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	place = place_new(tree_fd, "/the/archive", limits);
-	job = (struct conda){ .place = place, .directory = directory, .tree_fd = tree_fd };
+	extracted_init(&layer, limits);
+	job = (struct conda){
+		.place = layer.place, .directory = layer.directory, .tree_fd = layer.tree_fd
+	};
 }
 
 static void set_up(void)
@@ -96,32 +88,17 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	place_free(place);
-	close(tree_fd);
-	free(tree);
-	free(directory);
-	scratch_remove(scratch);
-}
-
-static struct place_entry *add(const char *name, enum place_type type, const char *target)
-{
-	struct place_entry_info info = {
-		.name = name, .type = type, .target = target, .mtime = MTIME, .is_executable = true
-	};
-	struct place_entry *entry;
-
-	cr_assert_eq(place_add(place, &info, &entry, &err), 0, "%s", err.text);
-	return entry;
+	extracted_deinit(&layer);
 }
 
 static void add_text(const char *name, const char *text)
 {
-	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
-	struct place_file file;
+	extracted_add_file(&layer, name, text, strlen(text), true);
+}
 
-	place_file_init(&file, place, add(name, PLACE_FILE, NULL), sha256);
-	cr_assert_eq(place_file_write(&file, text, strlen(text), &err), 0, "%s", err.text);
-	cr_assert_eq(place_file_end(&file, &err), 0, "%s", err.text);
+static void add_link(const char *name, enum place_type type, const char *target)
+{
+	extracted_add_link(&layer, name, type, target);
 }
 
 /* @records as they stand in the program, without the last line's end. */
@@ -139,13 +116,13 @@ static void add_environment(const char *root, const char *records)
 
 static void finish(void)
 {
-	cr_assert_eq(place_finish_links(place, &err), 0, "%s", err.text);
+	extracted_finish(&layer);
 	cr_assert_eq(conda_finish(&job, &err), 0, "%s", err.text);
 }
 
 static void expect_text(const char *name, const char *text)
 {
-	_cleanup_free_ char *is = trees_read(tree, name);
+	_cleanup_free_ char *is = trees_read(layer.tree, name);
 
 	cr_expect_str_eq(is, text, "%s", name);
 }
@@ -154,8 +131,8 @@ TestSuite(conda, .init = set_up, .fini = tear_down);
 
 Test(conda, each_environment_gets_its_own_path)
 {
-	_cleanup_free_ char *a = text_format("prefix = %s/env/etc\n", tree);
-	_cleanup_free_ char *b = text_format("%s:%s", tree, tree);
+	_cleanup_free_ char *a = text_format("prefix = %s/env/etc\n", layer.tree);
+	_cleanup_free_ char *b = text_format("%s:%s", layer.tree, layer.tree);
 
 	add_environment("env/", "('etc/a b', '/build/env', 'text'),\n(\"it's\", '/b', 'text')");
 	add_text("env/etc/a b", "prefix = /build/env/etc\n");
@@ -174,18 +151,13 @@ Test(conda, each_environment_gets_its_own_path)
 
 Test(conda, a_binary_keeps_its_size_and_everything_its_mode)
 {
-	_cleanup_free_ char *lib = text_format("%s/lib.so", tree);
-	_cleanup_free_ char *expected = text_format("%s/lib", tree), *records;
+	_cleanup_free_ char *lib = text_format("%s/lib.so", layer.tree);
+	_cleanup_free_ char *expected = text_format("%s/lib", layer.tree), *records;
 	_cleanup_buffer_ struct buffer is = { 0 };
-	struct place_entry *entry = add("lib.so", PLACE_FILE, NULL);
-	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
 	static const char data[] = "ELF\0" LONG "/lib\0end";
-	struct place_file file;
 	struct stat st;
 
-	place_file_init(&file, place, entry, sha256);
-	cr_assert_eq(place_file_write(&file, data, sizeof(data), &err), 0);
-	cr_assert_eq(place_file_end(&file, &err), 0);
+	extracted_add_file(&layer, "lib.so", data, sizeof(data), true);
 	records = text_format("('lib.so', '%s', 'binary')", LONG);
 	add_environment("", records);
 	finish();
@@ -194,13 +166,14 @@ Test(conda, a_binary_keeps_its_size_and_everything_its_mode)
 	cr_expect_str_eq((char *)is.data + 4, expected);
 	cr_expect_arr_eq(is.data + is.size - 4, "end", 4);
 	cr_assert_eq(stat(lib, &st), 0);
-	cr_expect_eq(st.st_mtime, MTIME);
+	cr_expect_eq(st.st_mtime, EXTRACTED_MTIME);
 	cr_expect_eq(st.st_mode & 07777, 0555);
 }
 
 Test(conda, bytecode_of_what_changed_is_stale)
 {
-	_cleanup_free_ char *a = text_format("%s/a.py", tree), *b = text_format("%s/b.py", tree);
+	_cleanup_free_ char *a = text_format("%s/a.py", layer.tree),
+			    *b = text_format("%s/b.py", layer.tree);
 	struct stat st;
 
 	add_environment("", "('a.py', '/build', 'text'),\n('b.py', '/build', 'text')");
@@ -208,15 +181,15 @@ Test(conda, bytecode_of_what_changed_is_stale)
 	add_text("b.py", "prefix = '/other'\n");
 	finish();
 	cr_assert_eq(stat(a, &st), 0);
-	cr_expect_neq(st.st_mtime, MTIME);
+	cr_expect_neq(st.st_mtime, EXTRACTED_MTIME);
 	cr_assert_eq(stat(b, &st), 0);
-	cr_expect_eq(st.st_mtime, MTIME);
+	cr_expect_eq(st.st_mtime, EXTRACTED_MTIME);
 }
 
 Test(conda, nothing_outside_of_the_environment_is_reached)
 {
 	static const char text[] = "/build\n";
-	_cleanup_free_ char *outside = text_format("%s/outside", scratch), *is = NULL;
+	_cleanup_free_ char *outside = text_format("%s/outside", layer.scratch), *is = NULL;
 	_cleanup_free_ char *records = text_format("('../other', '/build', 'text'),\n"
 						   "('../../../outside', '/build', 'text'),\n"
 						   "('%s', '/build', 'text'),\n"
@@ -227,13 +200,13 @@ Test(conda, nothing_outside_of_the_environment_is_reached)
 						   "('missing', '/build', 'text')",
 		outside);
 
-	trees_write(scratch, "outside", text, strlen(text), 0666);
+	trees_write(layer.scratch, "outside", text, strlen(text), 0666);
 	add_environment("env/", records);
 	add_text("other", text);
-	add("env/link", PLACE_SYMLINK, outside);
-	add("env/hard", PLACE_HARDLINK, "env/link");
+	add_link("env/link", PLACE_SYMLINK, outside);
+	add_link("env/hard", PLACE_HARDLINK, "env/link");
 	finish();
-	is = trees_read(scratch, "outside");
+	is = trees_read(layer.scratch, "outside");
 	cr_expect_str_eq(is, text);
 	expect_text("other", text);
 	cr_expect_eq(job.rewritten, 0);
@@ -246,7 +219,7 @@ Test(conda, a_file_named_twice_is_changed_once)
 	add_environment("", "('a', '/tree', 'text'),\n('a', '/tree', 'text')");
 	add_text("a", "/tree");
 	finish();
-	expect_text("a", tree);
+	expect_text("a", layer.tree);
 	cr_expect_eq(job.rewritten, 1);
 }
 
@@ -304,7 +277,7 @@ Test(limits, what_grows_is_held_to_the_limits, .fini = tear_down)
 	memset(text, '/', 1 << 20);
 	add_environment("", "('a', '/', 'text')");
 	add_text("a", text);
-	cr_assert_eq(place_finish_links(place, &err), 0, "%s", err.text);
+	extracted_finish(&layer);
 	cr_expect_lt(conda_finish(&job, &err), 0);
 	cr_expect_str_eq(err.reason, "LIMIT_EXCEEDED");
 }

@@ -9,6 +9,7 @@
 #include "daemon/store/db.h"
 #include "tests/support/scratch.h"
 
+#define NEWEST 7 /* schema */
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
 #define ENV_C scratch_hash("cccc1")
@@ -126,8 +127,8 @@ Test(db, a_file_that_all_may_read_is_closed_to_them)
 
 Test(db, a_new_file_walks_all_migrations)
 {
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
-	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 11);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
+	cr_expect_eq(ask("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"), 12);
 	cr_expect_eq(ask("SELECT COUNT(*) FROM pragma_table_list"
 			 " WHERE schema = 'main' AND type = 'table' AND NOT strict"
 			 " AND name NOT LIKE 'sqlite_%'"),
@@ -141,7 +142,7 @@ Test(db, what_was_written_is_there_after_opening_again)
 	lease("lease-1", "request");
 	reopen();
 	cr_expect_eq(layer_of("aaaaaaaa").leases, 1);
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
 }
 
 Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
@@ -153,10 +154,17 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	execute("DROP TABLE installs");
 	execute("DROP TABLE artifacts");
 	execute("DROP TABLE lease_artifacts");
+	execute("DROP TABLE lease_interpreters");
 	execute("ALTER TABLE leases DROP COLUMN worker");
+	execute("ALTER TABLE layers DROP COLUMN shared_bytes");
+	execute("DROP INDEX layers_superseded");
+	execute("DROP INDEX layers_key");
+	execute("ALTER TABLE layers DROP COLUMN superseded");
+	execute("CREATE UNIQUE INDEX layers_key ON layers (key, owner)"
+		" WHERE state != 3 AND key != ''");
 	execute("PRAGMA user_version = 1");
 	reopen();
-	cr_expect_eq(ask("PRAGMA user_version"), 4);
+	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
 	cr_assert_eq(db_find_lease(db, "lease-1", &got, &err), 0, "%s", err.text);
 	cr_expect_eq(got.worker, DB_WORKER_PROCESS);
 	cr_expect_eq(got.created, 5);
@@ -438,11 +446,15 @@ Test(db, a_layer_is_read_as_it_was_written)
 	cr_expect_eq(got.created, 3);
 	cr_expect_eq(got.used, 3);
 
-	cr_assert_eq(db_publish_layer(db, "cccccccc", 11, 12, 13, &err), 0);
+	got.bytes = 11;
+	got.entries = 12;
+	got.shared_bytes = 5;
+	cr_assert_eq(db_publish_layer(db, &got, 13, &err), 0);
 	got = layer_of("cccccccc");
 	cr_expect_eq(got.state, LAYER_READY);
 	cr_expect_eq(got.bytes, 11);
 	cr_expect_eq(got.entries, 12);
+	cr_expect_eq(got.shared_bytes, 5);
 	cr_expect_eq(got.used, 13);
 	cr_expect_not(got.durable);
 }
@@ -454,7 +466,7 @@ Test(db, a_layer_is_found_by_its_key_only_while_it_is_ready)
 
 	cr_assert_eq(db_add_layer(db, &layer, &err), 0);
 	cr_expect_eq(db_find_layer_by_key(db, "key", 1000, &got, &err), DB_E_NOT_FOUND);
-	cr_assert_eq(db_publish_layer(db, "cccccccc", 1, 1, 1, &err), 0);
+	cr_assert_eq(db_publish_layer(db, &layer, 1, &err), 0);
 	cr_expect_eq(db_find_layer_by_key(db, "key", 1000, &got, &err), 0);
 	cr_expect_str_eq(got.id, "cccccccc");
 	cr_expect_eq(db_find_layer_by_key(db, "key", DB_SHARED, &got, &err), DB_E_NOT_FOUND);
@@ -494,13 +506,21 @@ Test(db, a_key_can_be_given_later_and_once)
 	cr_expect_str_eq(layer_of("dddddddd").key, "");
 }
 
+static int publish(const char *id)
+{
+	struct db_layer layer = { 0 };
+
+	snprintf(layer.id, sizeof(layer.id), "%s", id);
+	return db_publish_layer(db, &layer, 1, &err);
+}
+
 Test(db, a_layer_moves_forward_only)
 {
 	fill();
-	cr_expect_eq(db_publish_layer(db, "aaaaaaaa", 1, 1, 1, &err), -EINVAL);
-	cr_expect_eq(db_publish_layer(db, "nowhere", 1, 1, 1, &err), -EINVAL);
+	cr_expect_eq(publish("aaaaaaaa"), -EINVAL);
+	cr_expect_eq(publish("nowhere"), -EINVAL);
 	cr_assert_eq(db_condemn_layer(db, "aaaaaaaa", &err), 0);
-	cr_expect_eq(db_publish_layer(db, "aaaaaaaa", 1, 1, 1, &err), -EINVAL);
+	cr_expect_eq(publish("aaaaaaaa"), -EINVAL);
 	cr_expect_eq(db_condemn_layer(db, "aaaaaaaa", &err), 0, "twice is once");
 	cr_expect_eq(db_condemn_layer(db, "nowhere", &err), -ENOENT);
 	cr_expect_eq(layer_of("aaaaaaaa").state, LAYER_DELETING);
@@ -858,6 +878,23 @@ Test(db, a_lease_is_read_as_it_was_written)
 	cr_expect_eq(got.created, written.created);
 	cr_expect_eq(got.worker, written.worker);
 	cr_expect_eq(db_find_lease(db, "lease-2", &got, &err), DB_E_NOT_FOUND);
+}
+
+Test(db, a_leases_interpreter_is_kept_as_long_as_it)
+{
+	char *found = NULL, *home = NULL;
+
+	fill();
+	lease("lease-1", "request");
+	cr_expect_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), DB_E_NOT_FOUND);
+	cr_assert_eq(db_add_lease_interpreter(db, "lease-1", "/bin/python", "", &err), 0);
+	cr_assert_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), 0);
+	cr_expect_str_eq(found, "/bin/python");
+	cr_expect_str_eq(home, "");
+	free(found);
+	free(home);
+	cr_assert_eq(db_delete_lease(db, "lease-1", 1, &err), 0);
+	cr_expect_eq(db_find_lease_interpreter(db, "lease-1", &found, &home, &err), DB_E_NOT_FOUND);
 }
 
 Test(db, a_request_id_is_one_lease_of_a_uid)

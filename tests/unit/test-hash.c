@@ -260,6 +260,8 @@ Test(request, everything_said_matters)
 	expect_another_request("the requirements");
 	spec.requirements.packages = (char *)"/wheels";
 	expect_another_request("the directory of packages");
+	spec.requirements.refresh = true;
+	expect_another_request("that they are to be resolved anew");
 	spec.worker_program = (char *)"/opt/run";
 	hash_request(&spec, "salt", a);
 	spec.worker = SPEC_WORKER_DOCKER;

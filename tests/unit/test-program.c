@@ -1,9 +1,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/buffer.h"
@@ -123,6 +127,27 @@ Test(program, a_tick_can_end_it)
 	program.tick = refuse;
 	cr_expect_eq(program_run(&program, &status, &err), -ENOSPC);
 	cr_expect_str_eq(err.reason, "NO_SPACE");
+}
+
+Test(program, it_writes_where_it_may_and_we_elsewhere)
+{
+	const char *const argv[] = { "/bin/sh", "-c",
+		"echo x >inside/file; ln inside/file inside/link; ln inside/file outside;"
+		"echo x >outside; echo x >/dev/null && ls . inside",
+		NULL };
+	_cleanup_free_ char *inside = text_format("%s/inside", scratch);
+	struct program program = shell(argv);
+	_cleanup_close_ int fd = -1;
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 2)
+		return;
+	cr_assert_eq(mkdir(inside, 0777), 0);
+	fd = open(inside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	program.writes_fd = fd;
+	cr_assert_eq(program_run(&program, &status, &err), 0);
+	cr_expect(trees_exists(scratch, "inside/link"));
+	cr_expect_not(trees_exists(scratch, "outside"));
+	trees_write(scratch, "ours", "x", 1, 0644);
 }
 
 static void expect_dead(const char *file)

@@ -163,3 +163,18 @@ Test(request, a_path_gives_way_to_a_digest_wherever_it_is)
 	cr_expect_str_eq(message->python_files[1]->name, "named");
 	cr_expect_str_eq(message->python_files[1]->sha256, "d1gest");
 }
+
+Test(request, requirements_and_whether_to_refresh_them)
+{
+	cr_expect_eq(take("refresh", NULL), 0);
+	cr_expect_eq(take("requirements", "/srv/r.txt#/srv/wheels"), 0);
+	cr_assert_not_null(request.message.requirements);
+	cr_expect_str_eq(request.message.requirements->path, "/srv/r.txt");
+	cr_expect_str_eq(request.message.requirements->package_directory, "/srv/wheels");
+	cr_expect(request.message.requirements->refresh);
+	request_deinit(&request);
+	cr_expect_eq(take("requirements", "/srv/r.txt"), 0);
+	cr_expect_str_empty(request.message.requirements->package_directory);
+	cr_expect_not(request.message.requirements->refresh);
+	request_deinit(&request);
+}

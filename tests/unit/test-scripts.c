@@ -2,32 +2,22 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "daemon/worker/scripts.h"
-#include "tests/support/scratch.h"
+#include "tests/support/extracted.h"
 #include "tests/support/trees.h"
 
-#define MTIME 1700000001
 #define BODY "print('hello')\n"
 
-static char *scratch, *directory, *tree;
-static int tree_fd;
-static struct place *place;
-static struct sha256 *sha256;
+static struct extracted layer;
 static struct scripts job;
 static struct error err;
 
 static void set_up_with(const struct place_limits *limits)
 {
-	umask(0);
-	scratch = scratch_make();
-	directory = text_format("%s/layers/a", scratch);
-	tree = text_format("%s/tree", directory);
-	cr_assert_eq(fs_make_directories(tree, 0700), 0);
-	tree_fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	place = place_new(tree_fd, "/the/archive", limits);
-	sha256 = sha256_new();
-	job = (struct scripts){ .place = place, .directory = directory, .tree_fd = tree_fd };
+	extracted_init(&layer, limits);
+	job = (struct scripts){
+		.place = layer.place, .directory = layer.directory, .tree_fd = layer.tree_fd
+	};
 }
 
 static void set_up(void)
@@ -37,35 +27,12 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	sha256_free(sha256);
-	place_free(place);
-	close(tree_fd);
-	free(tree);
-	free(directory);
-	scratch_remove(scratch);
-}
-
-static struct place_entry *add(const struct place_entry_info *info)
-{
-	struct place_entry *entry;
-
-	cr_assert_eq(place_add(place, info, &entry, &err), 0, "%s", err.text);
-	return entry;
+	extracted_deinit(&layer);
 }
 
 static void add_file(const char *name, const void *data, size_t size, bool is_executable)
 {
-	struct place_entry_info info = {
-		.name = name,
-		.type = PLACE_FILE,
-		.mtime = MTIME,
-		.is_executable = is_executable,
-	};
-	struct place_file file;
-
-	place_file_init(&file, place, add(&info), sha256);
-	cr_assert_eq(place_file_write(&file, data, size, &err), 0, "%s", err.text);
-	cr_assert_eq(place_file_end(&file, &err), 0, "%s", err.text);
+	extracted_add_file(&layer, name, data, size, is_executable);
 }
 
 static void add_text(const char *name, const char *text)
@@ -75,8 +42,7 @@ static void add_text(const char *name, const char *text)
 
 static void add_link(const char *name, enum place_type type, const char *target)
 {
-	add(&(struct place_entry_info){
-		.name = name, .type = type, .target = target, .mtime = MTIME });
+	extracted_add_link(&layer, name, type, target);
 }
 
 static void add_virtualenv(const char *root)
@@ -92,16 +58,16 @@ static void add_virtualenv(const char *root)
 
 static void finish(void)
 {
-	cr_assert_eq(place_finish_links(place, &err), 0, "%s", err.text);
+	extracted_finish(&layer);
 	cr_assert_eq(scripts_finish(&job, &err), 0, "%s", err.text);
 }
 
 static struct place_view view_of(const char *name)
 {
-	size_t i, count = place_sort(place);
+	size_t i, count = place_sort(layer.place);
 
 	for (i = 0; i < count; i++) {
-		struct place_view view = place_get(place, i);
+		struct place_view view = place_get(layer.place, i);
 
 		if (view.name && text_equal(view.name, name))
 			return view;
@@ -113,8 +79,8 @@ static struct place_view view_of(const char *name)
 /* Its content; and that the place tells it as it is. */
 static void expect_file(const char *name, const char *content)
 {
-	_cleanup_free_ char *is = trees_read(tree, name);
-	_cleanup_free_ char *path = text_format("%s/%s", tree, name);
+	_cleanup_free_ char *is = trees_read(layer.tree, name);
+	_cleanup_free_ char *path = text_format("%s/%s", layer.tree, name);
 	struct place_view view = view_of(name);
 	uint8_t digest[SHA256_SIZE];
 	struct stat st;
@@ -122,11 +88,11 @@ static void expect_file(const char *name, const char *content)
 	cr_expect_str_eq(is, content, "%s", name);
 	cr_assert_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_size, (off_t)view.size, "%s", name);
-	cr_expect_eq(st.st_mtime, MTIME, "%s", name);
-	cr_expect_eq(view.mtime, MTIME, "%s", name);
+	cr_expect_eq(st.st_mtime, EXTRACTED_MTIME, "%s", name);
+	cr_expect_eq(view.mtime, EXTRACTED_MTIME, "%s", name);
 	cr_expect_eq(st.st_mode & 07777, view.is_executable ? 0555 : 0444, "%s", name);
-	sha256_add(sha256, content, strlen(content));
-	sha256_end(sha256, digest);
+	sha256_add(layer.sha256, content, strlen(content));
+	sha256_end(layer.sha256, digest);
 	cr_expect_arr_eq(digest, view.sha256, SHA256_SIZE, "%s", name);
 }
 
@@ -134,7 +100,7 @@ static void expect_file(const char *name, const char *content)
 static void expect_script(const char *root, const char *script, const char *name)
 {
 	_cleanup_free_ char *file = text_format("%sbin/%s", root, script);
-	_cleanup_free_ char *content = text_format("#!%s/%sbin/%s\n" BODY, tree, root, name);
+	_cleanup_free_ char *content = text_format("#!%s/%sbin/%s\n" BODY, layer.tree, root, name);
 
 	expect_file(file, content);
 }
@@ -179,8 +145,8 @@ Test(scripts, each_virtualenv_has_its_own_wherever_it_is)
 
 Test(scripts, activate_names_the_new_place)
 {
-	_cleanup_free_ char *content = text_format("VIRTUAL_ENV='%s/venv'\n", tree);
-	_cleanup_free_ char *fish = text_format("set -gx VIRTUAL_ENV '%s/venv'\n", tree);
+	_cleanup_free_ char *content = text_format("VIRTUAL_ENV='%s/venv'\n", layer.tree);
+	_cleanup_free_ char *fish = text_format("set -gx VIRTUAL_ENV '%s/venv'\n", layer.tree);
 
 	add_virtualenv("venv/");
 	add_text("venv/bin/activate", "VIRTUAL_ENV=/build/venv\n");
@@ -251,15 +217,15 @@ Test(scripts, without_an_interpreter_there_is_nothing_to_start)
 
 Test(scripts, a_link_out_of_the_tree_is_not_followed)
 {
-	_cleanup_free_ char *path = text_format("%s/outside", scratch), *is = NULL;
+	_cleanup_free_ char *path = text_format("%s/outside", layer.scratch), *is = NULL;
 
-	trees_write(scratch, "outside", "#!/build/bin/python\n", 20, 0666);
+	trees_write(layer.scratch, "outside", "#!/build/bin/python\n", 20, 0666);
 	add_virtualenv("");
 	add_link("bin/x", PLACE_SYMLINK, path);
 	add_link("bin/y", PLACE_HARDLINK, "bin/x");
 	add_link("bin/activate", PLACE_SYMLINK, path);
 	finish();
-	is = trees_read(scratch, "outside");
+	is = trees_read(layer.scratch, "outside");
 	cr_expect_str_eq(is, "#!/build/bin/python\n");
 	cr_expect_eq(job.rewritten, 0);
 }
@@ -268,18 +234,19 @@ Test(scripts, hard_links_part_and_each_counts)
 {
 	static const char old[] = "#!/build/venv/bin/python\n" BODY;
 	uint64_t before,
-		longer = strlen(tree) + strlen("/bin/python") - strlen("/build/venv/bin/python");
+		longer = strlen(layer.tree) + strlen("/bin/python") -
+		strlen("/build/venv/bin/python");
 
 	add_virtualenv("");
 	add_text("lib/x", old);
 	add_link("bin/x", PLACE_HARDLINK, "lib/x");
 	add_link("bin/y", PLACE_HARDLINK, "lib/x");
-	before = place_get_bytes(place);
+	before = place_get_bytes(layer.place);
 	finish();
 	expect_script("", "x", "python");
 	expect_script("", "y", "python");
 	expect_file("lib/x", old);
-	cr_expect_eq(place_get_bytes(place), before + 2 * (strlen(old) + longer));
+	cr_expect_eq(place_get_bytes(layer.place), before + 2 * (strlen(old) + longer));
 }
 
 /* A few bytes of archive, many links: that is what limits are for. */
@@ -296,7 +263,7 @@ Test(limits, hard_links_that_part_are_held_to_the_limits, .fini = tear_down)
 		snprintf(name, sizeof(name), "bin/%d", i);
 		add_link(name, PLACE_HARDLINK, "bin/0");
 	}
-	cr_assert_eq(place_finish_links(place, &err), 0, "%s", err.text);
+	extracted_finish(&layer);
 	cr_expect_lt(scripts_finish(&job, &err), 0);
 	cr_expect_str_eq(err.reason, "LIMIT_EXCEEDED");
 }
@@ -314,8 +281,8 @@ Test(scripts, what_follows_the_first_line_is_kept_whatever_it_is)
 	add_virtualenv("venv/");
 	add_file("venv/bin/x", data, size, true);
 	finish();
-	path = text_format("%s/venv/bin/x", tree);
-	first = text_format("#!%s/venv/bin/python\n", tree);
+	path = text_format("%s/venv/bin/x", layer.tree);
+	first = text_format("#!%s/venv/bin/python\n", layer.tree);
 	cr_assert_eq(fs_read_file(AT_FDCWD, path, 8 << 20, &is), 0);
 	cr_assert_eq(is.size, size - n + strlen(first));
 	cr_expect_arr_eq(is.data, first, strlen(first));
@@ -340,7 +307,7 @@ Test(scripts, a_name_with_blanks_and_quotes_is_started_by_a_shell)
 {
 	_cleanup_free_ char *content = text_format(
 		"#!/bin/sh\n'''exec' '%s/it'\"'\"'s a venv/bin/python' \"$0\" \"$@\"\n' '''\n" BODY,
-		tree);
+		layer.tree);
 
 	add_virtualenv("it's a venv/");
 	add_text("it's a venv/bin/x", "#!/build/venv/bin/python\n" BODY);

@@ -96,7 +96,13 @@ static struct names names_of(unsigned n)
 static int make_layer(const char *id)
 {
 	_cleanup_close_ int fd = -1;
-	struct db_layer layer = { .owner = DB_SHARED, .kind = "archive", .artifact_bytes = 7 };
+	struct db_layer layer = {
+		.owner = DB_SHARED,
+		.kind = "archive",
+		.artifact_bytes = 7,
+		.bytes = 100,
+		.entries = 1,
+	};
 	int r;
 
 	snprintf(layer.id, sizeof(layer.id), "%s", id);
@@ -105,7 +111,7 @@ static int make_layer(const char *id)
 		r = tree_make_layer(tree, id, &fd, &err);
 	if (r == 0)
 		r = db_set_layer_key(db, id, scratch_hash(id), scratch_hash(id), 8, &err);
-	return r ? r : db_publish_layer(db, id, 100, 1, 2, &err);
+	return r ? r : db_publish_layer(db, &layer, 2, &err);
 }
 
 static int take_lease(const struct names *names)
