@@ -43,12 +43,25 @@ static const char *text_or_null(const char *text)
 
 /* ---- reading */
 
+#define MAX_FILES_SIZE (192 * 1024) /* of a packet (worker.h) */
+#define IDENTITY_SIZE 80 /* at most, encoded */
+
+/* Of very many the daemon is told none: then it reads them anew each time. */
+static size_t count_told(const struct requirements *requirements)
+{
+	size_t i, size = 0;
+
+	for (i = 0; i < requirements->file_count; i++)
+		size += strlen(requirements->files[i].path) + IDENTITY_SIZE;
+	return size > MAX_FILES_SIZE ? 0 : requirements->file_count;
+}
+
 static void send_read(struct work *work, struct requirements *requirements)
 {
 	_cleanup_free_ char *specifiers = buffer_steal_text(&requirements->specifiers);
 	Pyenvd__Worker__RequirementsRead read = PYENVD__WORKER__REQUIREMENTS_READ__INIT;
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
-	size_t n = requirements->file_count, i;
+	size_t n = count_told(requirements), i;
 	Pyenvd__Worker__RequirementsRead__File *files = new0_array(
 		Pyenvd__Worker__RequirementsRead__File, n);
 	Pyenvd__Worker__RequirementsRead__File **pointers = new0_array(

@@ -133,6 +133,20 @@ def test_the_same_again_costs_nothing(made, installer):
         assert other.dependency_hash != first.dependency_hash
 
 
+def test_a_directory_of_very_many_packages(made):
+    with Host(*flags('uv')) as host, Directory() as many:
+        shutil.copytree(made / 'packages', many / 'packages')
+        for i in range(2500):
+            (many / 'packages' / f'filler_{"x" * 60}-0.{i}-py3-none-any.whl').touch()
+        client = host.connect()
+        wanted = requirements(host, 'alpha==2.0\n', many / 'packages')
+        first, second = (install(client, made, wanted) for _ in range(2))
+        assert second.dependency_hash == first.dependency_hash
+        assert second.layers[0].origin == pb.LAYER_ORIGIN_FOUND
+        (many / 'packages' / 'one_more-1-py3-none-any.whl').touch()
+        assert install(client, made, wanted).dependency_hash != first.dependency_hash
+
+
 def test_fifty_creates_are_one_install(made, installer):
     with Host(*flags(installer)) as host:
         client = host.connect()
