@@ -97,7 +97,7 @@ static int run(struct session *session, void *data)
 	else
 		request_hold_for(&create->request,
 			create->has_ttl ? (uint32_t)(create->ttl_ms / 1000) : DEFAULT_TTL_S);
-	code = prepare_environment(session, &create->request, &response);
+	code = prepare_environment(session, &create->request, NULL, &response);
 	if (code)
 		return code;
 	if (session->is_json)

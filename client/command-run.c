@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "client/command.h"
+#include "client/enter.h"
 #include "client/prepare.h"
 
 struct run {
@@ -33,19 +34,11 @@ static const struct argument arguments[] = {
 static int enter(const struct session *session, const struct run *run,
 	const Pyenvd__V1__CreateEnvironmentResponse *response)
 {
-	size_t i;
+	struct error err = { 0 };
 
 	if (run->is_clean)
 		clearenv();
-	for (i = 0; i < response->n_variables; i++)
-		if (setenv(response->variables[i]->key, response->variables[i]->value, 1))
-			return session_fail_here(session, EXIT_RUN_FAILED,
-				"cannot set the variable '%s': %s", response->variables[i]->key,
-				strerror(errno));
-	if (chdir(response->working_directory))
-		return session_fail_here(session, EXIT_RUN_FAILED, "cannot enter '%s': %s",
-			response->working_directory, strerror(errno));
-	return EXIT_DONE;
+	return enter_environment(response, &err) ? session_fail_local(session, &err) : EXIT_DONE;
 }
 
 static int execute(struct session *session, void *data)
@@ -57,7 +50,7 @@ static int execute(struct session *session, void *data)
 	if (!run->is_clean)
 		request_set_base(&run->request, getenv("PATH"), getenv("PYTHONPATH"));
 	request_hold_by_process(&run->request, 0);
-	code = prepare_environment(session, &run->request, &response);
+	code = prepare_environment(session, &run->request, NULL, &response);
 	if (code == EXIT_DONE)
 		code = enter(session, run, response);
 	pyenvd_message_free(response);

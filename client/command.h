@@ -39,9 +39,9 @@ enum {
 	EXIT_RUN_NOT_FOUND = 127,
 };
 
-extern const struct command command_collect, command_create, command_explain, command_hash,
-	command_help, command_list, command_release, command_renew, command_run, command_show,
-	command_status, command_token, command_upload;
+extern const struct command command_bundle, command_collect, command_create, command_explain,
+	command_hash, command_help, command_list, command_release, command_renew, command_run,
+	command_show, command_status, command_token, command_upload;
 
 /* --- pyenvctl.c --- */
 

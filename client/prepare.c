@@ -22,6 +22,8 @@ struct swap {
 struct preparation {
 	const struct session *session;
 	struct request *request;
+	const struct bundle *bundle; /* NULL: none */
+	bool *are_supplied; /* owned; of the bundle's files */
 	struct progress progress;
 	bool is_watched, is_recalled;
 	struct swap *swaps; /* owned */
@@ -104,6 +106,28 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 	return true;
 }
 
+/* Each file of the bundle once. */
+static bool supply(struct preparation *preparation, struct pyenvd_error *error)
+{
+	const struct bundle *bundle = preparation->bundle;
+	static const char prefix[] = "sha256:";
+	const struct bundle_file *file;
+	size_t i;
+
+	if (!bundle || !text_equal(error->reason, "ARTIFACT_NOT_FOUND") ||
+		!text_starts_with(error->source, prefix))
+		return false;
+	for (i = 0; i < bundle->file_count; i++)
+		if (text_equal(bundle->files[i].sha256, error->source + strlen(prefix)))
+			break;
+	if (i == bundle->file_count || preparation->are_supplied[i])
+		return false;
+	file = &bundle->files[i];
+	preparation->are_supplied[i] = true;
+	return upload_part(preparation->session, bundle->path, file->offset, file->size,
+		       file->sha256, progress_of(preparation), error) == PYENVD_OK;
+}
+
 /* The same, for a request that may be one with digests. */
 static bool recall_uploads(struct preparation *preparation, const struct pyenvd_error *error)
 {
@@ -174,13 +198,19 @@ static int end(struct preparation *preparation, const struct pyenvd_error *error
 		free(preparation->swaps[i].source);
 	}
 	free(preparation->swaps);
+	free(preparation->are_supplied);
 	return error->code ? session_fail(preparation->session, error) : EXIT_DONE;
 }
 
 int prepare_environment(const struct session *session, struct request *request,
-	Pyenvd__V1__CreateEnvironmentResponse **ret)
+	const struct bundle *bundle, Pyenvd__V1__CreateEnvironmentResponse **ret)
 {
-	struct preparation preparation = { .session = session, .request = request };
+	struct preparation preparation = {
+		.session = session,
+		.request = request,
+		.bundle = bundle,
+		.are_supplied = new0_array(bool, bundle ? bundle->file_count : 0),
+	};
 	struct pyenvd_watcher watcher = { .on_progress = on_progress, .data = &preparation };
 	struct pyenvd_error error;
 	size_t i;
@@ -191,7 +221,8 @@ int prepare_environment(const struct session *session, struct request *request,
 		pyenvd_create_environment(session->client, &request->message,
 			preparation.is_watched ? &watcher : NULL, ret, &error);
 	} while (error.code &&
-		(upload_instead(&preparation, &error) || recall_uploads(&preparation, &error)));
+		(upload_instead(&preparation, &error) || supply(&preparation, &error) ||
+			recall_uploads(&preparation, &error)));
 	for (i = 0; !error.code && i < (*ret)->n_layers; i++)
 		name_source(&preparation, &(*ret)->layers[i]->source);
 	return end(&preparation, &error);

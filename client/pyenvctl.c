@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
 	&command_hash,
 	&command_explain,
 	&command_upload,
+	&command_bundle,
 	&command_status,
 	&command_list,
 	&command_show,
@@ -138,7 +139,7 @@ static int find_verb(struct session *session, int *argc, char ***argv, struct er
 
 int main(int argc, char **argv)
 {
-	struct session session = { 0 };
+	struct session session = { .program = "pyenvctl" };
 	struct error err = { 0 };
 	int code;
 

@@ -237,12 +237,15 @@ void request_use_digest(struct request *request, const char *path, const char *s
 	}
 }
 
+void request_set_python(struct request *request, const char *python)
+{
+	request_begin(request);
+	request_set_text(&request->message.python, text_copy(python));
+}
+
 static int take_python(void *data, const char *value, struct error *err)
 {
-	struct request *request = data;
-
-	request_begin(request);
-	request_set_text(&request->message.python, text_copy(value));
+	request_set_python(data, value);
 	return 0;
 }
 

@@ -30,6 +30,8 @@ const char *request_get_path(const struct request *request, size_t i);
 bool request_has_path(const struct request *request, const char *path);
 /* Those are named by this digest instead. */
 void request_use_digest(struct request *request, const char *path, const char *sha256);
+/* The interpreter, as if by its option. */
+void request_set_python(struct request *request, const char *python);
 /* The lease is held by that process (0: this one), or for so long. */
 void request_hold_by_process(struct request *request, int32_t pid);
 void request_hold_for(struct request *request, uint32_t seconds);

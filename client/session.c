@@ -178,7 +178,7 @@ static void print_error(const struct session *session, enum pyenvd_code code, co
 			stderr);
 		return;
 	}
-	fprintf(stderr, "pyenvctl: %s\n", format_clean(clean, true));
+	fprintf(stderr, "%s: %s\n", session->program, format_clean(clean, true));
 }
 
 static int exit_code_for(const struct session *session, const struct pyenvd_error *error)

@@ -11,6 +11,7 @@
 #include "client/pyenvd.h"
 
 struct session {
+	const char *program; /* who speaks */
 	const struct command *command; /* NULL: none yet */
 	/* Global options. */
 	const char *socket; /* NULL: the default */

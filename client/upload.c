@@ -20,7 +20,7 @@ struct upload {
 	const char *path;
 	struct progress *progress; /* NULL: not shown */
 	int fd;
-	uint64_t size, done, told_us;
+	uint64_t offset, size, done, told_us;
 	Pyenvd__V1__Phase phase;
 	int failed; /* the errno of a read() */
 };
@@ -92,7 +92,7 @@ static int begin(struct upload *upload, Pyenvd__V1__Phase phase)
 {
 	upload->phase = phase;
 	upload->done = 0;
-	return lseek(upload->fd, 0, SEEK_SET) < 0 ? -errno : 0;
+	return lseek(upload->fd, (off_t)upload->offset, SEEK_SET) < 0 ? -errno : 0;
 }
 
 static int compute_digest(struct upload *upload, char ret[SHA256_HEX_SIZE])
@@ -184,4 +184,25 @@ enum pyenvd_code upload_file(const struct session *session, const char *path,
 		return error->code;
 	*error = (struct pyenvd_error){ 0 };
 	return send_content(&upload, ret, error);
+}
+
+enum pyenvd_code upload_part(const struct session *session, const char *path, uint64_t offset,
+	uint64_t size, const char *sha256, struct progress *progress, struct pyenvd_error *error)
+{
+	_cleanup_(close_file) struct upload upload = {
+		.session = session,
+		.path = path,
+		.progress = progress,
+		.offset = offset,
+		.size = size,
+	};
+	struct uploaded uploaded;
+	struct stat st;
+
+	*error = (struct pyenvd_error){ 0 };
+	snprintf(uploaded.sha256, sizeof(uploaded.sha256), "%s", sha256);
+	upload.fd = open_regular(path, &st);
+	if (upload.fd < 0)
+		return fail_here(&upload, -upload.fd, error);
+	return send_content(&upload, &uploaded, error);
 }

@@ -1,0 +1,317 @@
+/*
+ *	pyenvd bundle 1
+ *	archive venv.zip#venv           an option of create's, without its "--"
+ *	python venv/bin/python
+ *	file venv.zip 1048576 <sha256>  the bundle holds it: where it is relative, it is this one
+ *	content                         ends the text; the files follow, one after the other
+ *
+ * A file with an absolute name is one of the host; any other has to be in the bundle. The
+ * options are create's own, taken by the same table; files that are held stand for themselves
+ * under a name that no file can have, until their digests take its place.
+ */
+#include "client/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/buffer.h"
+#include "base/util.h"
+
+#define FIRST_LINE "pyenvd bundle 1"
+#define MAX_TEXT (1 << 20)
+/* A file below what is no directory. */
+#define NOWHERE "/dev/null/"
+
+/* Where it is being read, for words. */
+struct reader {
+	const char *name;
+	struct bundle *bundle;
+	size_t line;
+};
+
+void bundle_deinit(struct bundle *bundle)
+{
+	size_t i;
+
+	for (i = 0; i < bundle->word_count; i++)
+		free(bundle->words[i]);
+	for (i = 0; i < bundle->file_count; i++)
+		free(bundle->files[i].name);
+	free(bundle->words);
+	free(bundle->files);
+	free(bundle->path);
+	*bundle = (struct bundle){ 0 };
+}
+
+static int refuse(const struct reader *reader, struct error *err, const char *format, ...)
+	_printf_(3, 4);
+
+static int refuse(const struct reader *reader, struct error *err, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	_cleanup_free_ char *words = text_vformat(format, list);
+	va_end(list);
+	return fail(err, -EINVAL, "REQUEST_INVALID", "'%s', line %zu: %s", reader->name,
+		reader->line, words);
+}
+
+/* ---- lines */
+
+static void add_word(struct bundle *bundle, char *word)
+{
+	char **words = new0_array(char *, bundle->word_count + 1);
+
+	if (bundle->word_count)
+		memcpy(words, bundle->words, bundle->word_count * sizeof(*words));
+	words[bundle->word_count++] = word;
+	free(bundle->words);
+	bundle->words = words;
+}
+
+/* What says of whom the lease is, or how Beam starts workers, is not a bundle's to say. */
+static const struct {
+	const char *name;
+	bool has_value, names_file;
+} options[] = {
+	{ "archive", true, true },
+	{ "archive-copy", true, true },
+	{ "python-file", true, true },
+	{ "requirements", true, true },
+	{ "refresh", false, false },
+	{ "python", true, false },
+	{ "python-path", true, false },
+	{ "env", true, false },
+	{ "bytecode", true, false },
+};
+
+static int take_option(
+	const struct reader *reader, const char *name, const char *value, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options) && !text_equal(options[i].name, name); i++)
+		;
+	if (i == ARRAY_SIZE(options))
+		return refuse(reader, err, "'%s' is nothing that a bundle says", name);
+	if (options[i].has_value != (*value != 0))
+		return refuse(reader, err, "'%s' %s a value", name,
+			options[i].has_value ? "needs" : "takes no");
+	add_word(reader->bundle,
+		text_format("--%s%s%s%s", name, *value ? "=" : "",
+			options[i].names_file && *value != '/' ? NOWHERE : "", value));
+	return 0;
+}
+
+/* "NAME SIZE SHA256", where the name may have blanks. */
+static int take_file(const struct reader *reader, const char *value, struct error *err)
+{
+	struct bundle *bundle = reader->bundle;
+	const char *digest = strrchr(value, ' '), *size;
+	struct bundle_file file = { 0 };
+	struct bundle_file *files;
+
+	size = digest && digest > value ? memrchr(value, ' ', (size_t)(digest - value)) : NULL;
+	if (!size || size == value || *value == '/')
+		return refuse(reader, err, "not 'file NAME SIZE SHA256'");
+	_cleanup_free_ char *number = text_format("%.*s", (int)(digest - size - 1), size + 1);
+
+	if (parse_u64(number, &file.size) || file.size > INT64_MAX - bundle->size)
+		return refuse(reader, err, "'%s' is no size", number);
+	if (strlen(digest + 1) != SHA256_HEX_SIZE - 1 ||
+		strspn(digest + 1, "0123456789abcdef") != SHA256_HEX_SIZE - 1)
+		return refuse(reader, err, "'%s' is no SHA-256", digest + 1);
+	memcpy(file.sha256, digest + 1, SHA256_HEX_SIZE);
+	file.name = text_format("%.*s", (int)(size - value), value);
+	files = new0_array(struct bundle_file, bundle->file_count + 1);
+	if (bundle->file_count)
+		memcpy(files, bundle->files, bundle->file_count * sizeof(*files));
+	/* Counted from where the content begins; that is not known yet. */
+	file.offset = bundle->size;
+	bundle->size += file.size;
+	files[bundle->file_count++] = file;
+	free(bundle->files);
+	bundle->files = files;
+	return 0;
+}
+
+static int take_line(struct reader *reader, char *line, struct error *err)
+{
+	char *value;
+
+	while (*line == ' ' || *line == '\t')
+		line++;
+	if (!*line || *line == '#')
+		return 0;
+	value = line + strcspn(line, " \t");
+	if (*value)
+		*value++ = 0;
+	value += strspn(value, " \t");
+	return text_equal(line, "file") ? take_file(reader, value, err)
+					: take_option(reader, line, value, err);
+}
+
+/* ---- texts */
+
+int bundle_parse(const char *name, const char *text, struct bundle *ret, struct error *err)
+{
+	struct reader reader = { .name = name, .bundle = ret };
+	int r = 0;
+
+	*ret = (struct bundle){ 0 };
+	while (*text && r == 0) {
+		size_t size = strcspn(text, ";\n");
+		_cleanup_free_ char *line = text_format("%.*s", (int)size, text);
+
+		reader.line++;
+		r = take_line(&reader, line, err);
+		text += size + (text[size] != 0);
+	}
+	if (r == 0 && ret->file_count)
+		r = fail(err, -EINVAL, "REQUEST_INVALID", "'%s' can hold no files", name);
+	if (r)
+		bundle_deinit(ret);
+	return r;
+}
+
+/* True: where the content begins was found. */
+static int read_lines(
+	struct reader *reader, const char *text, size_t size, size_t *content, struct error *err)
+{
+	const char *at = text, *end = text + size, *stop;
+	int r = 0;
+
+	for (; at < end && r == 0; at = stop + 1) {
+		stop = memchr(at, '\n', (size_t)(end - at));
+		stop = stop ? stop : end;
+		_cleanup_free_ char *line = text_format("%.*s", (int)(stop - at), at);
+
+		reader->line++;
+		if (strlen(line) != (size_t)(stop - at))
+			return refuse(reader, err, "a byte that is no text");
+		if (reader->line == 1) {
+			if (!text_equal(line, FIRST_LINE))
+				return refuse(reader, err,
+					"no bundle that this pyenvd knows: it does not begin with "
+					"'" FIRST_LINE "'");
+			continue;
+		}
+		if (text_equal(line, "content")) {
+			*content = (size_t)(stop - text) + (stop < end);
+			return 0;
+		}
+		r = take_line(reader, line, err);
+	}
+	if (r == 0 && size == MAX_TEXT)
+		r = refuse(reader, err, "the text has more than %d bytes", MAX_TEXT);
+	*content = size;
+	return r;
+}
+
+static int check_size(const struct reader *reader, size_t content, int fd, struct error *err)
+{
+	struct bundle *bundle = reader->bundle;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < bundle->file_count; i++)
+		bundle->files[i].offset += content;
+	bundle->size += content;
+	if (fstat(fd, &st))
+		return fail_errno(err, -errno, NULL, "cannot read '%s'", reader->name);
+	if ((uint64_t)st.st_size == bundle->size)
+		return 0;
+	return fail(err, -EINVAL, "REQUEST_INVALID",
+		"'%s' has %lld bytes, but by what it says of its files %llu", reader->name,
+		(long long)st.st_size, (unsigned long long)bundle->size);
+}
+
+static ssize_t read_text(int fd, char *text)
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while (size < MAX_TEXT && (n = read(fd, text + size, MAX_TEXT - size))) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		size += (size_t)n;
+	}
+	return (ssize_t)size;
+}
+
+int bundle_read(const char *path, struct bundle *ret, struct error *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct reader reader = { .name = path, .bundle = ret };
+	_cleanup_free_ char *text = alloc0(1, MAX_TEXT);
+	ssize_t size = fd < 0 ? -errno : read_text(fd, text);
+	size_t content = 0;
+	int r;
+
+	*ret = (struct bundle){ .path = text_copy(path) };
+	r = size < 0 ? fail_errno(err, (int)size, NULL, "cannot read '%s'", path)
+		     : read_lines(&reader, text, (size_t)size, &content, err);
+	if (r == 0)
+		r = check_size(&reader, content, fd, err);
+	if (r)
+		bundle_deinit(ret);
+	return r;
+}
+
+/* ---- what it says */
+
+void bundle_print(const struct bundle *bundle, FILE *file)
+{
+	size_t i;
+
+	for (i = 0; i < bundle->word_count; i++) {
+		const char *name = bundle->words[i] + strlen("--"), *end = strchrnul(name, '=');
+		const char *value = *end ? end + 1 : end;
+
+		if (text_starts_with(value, NOWHERE))
+			value += strlen(NOWHERE);
+		fprintf(file, "%.*s%s%s\n", (int)(end - name), name, *value ? " " : "", value);
+	}
+	for (i = 0; i < bundle->file_count; i++)
+		fprintf(file, "file %s %" PRIu64 " %s\n", bundle->files[i].name,
+			bundle->files[i].size, bundle->files[i].sha256);
+}
+
+/* What is held stands for nothing any more; what still does is not held. */
+static int check_held(const struct request *request, struct error *err)
+{
+	const char *path;
+	size_t i;
+
+	for (i = 0; (path = request_get_path(request, i)); i++)
+		if (text_starts_with(path, NOWHERE))
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"'%s' is neither an absolute name nor a file of the bundle",
+				path + strlen(NOWHERE));
+	return 0;
+}
+
+int bundle_fill_request(const struct bundle *bundle, struct request *request, struct error *err)
+{
+	const struct argument_set set = { request_arguments, request };
+	_cleanup_(arguments_deinit) struct arguments arguments = { .sets = &set, .set_count = 1 };
+	size_t i;
+	int r;
+
+	request_begin(request);
+	r = arguments_parse(&arguments, (int)bundle->word_count, bundle->words, err);
+	if (r)
+		return r;
+	for (i = 0; i < bundle->file_count; i++) {
+		_cleanup_free_ char *path = text_format(NOWHERE "%s", bundle->files[i].name);
+
+		request_use_digest(request, path, bundle->files[i].sha256);
+	}
+	return check_held(request, err);
+}
