@@ -20,7 +20,7 @@
 #include "base/buffer.h"
 #include "base/util.h"
 
-#define FIRST_LINE "pyenvd bundle 1"
+#define FIRST_LINE "pyenvd bundle 1\n"
 #define MAX_TEXT (1 << 20)
 /* A file below what is no directory. */
 #define NOWHERE "/dev/null/"
@@ -99,8 +99,8 @@ static int take_option(
 	if (i == ARRAY_SIZE(options))
 		return refuse(reader, err, "'%s' is nothing that a bundle says", name);
 	if (options[i].has_value != (*value != 0))
-		return refuse(reader, err, "'%s' %s a value", name,
-			options[i].has_value ? "needs" : "takes no");
+		return refuse(reader, err, "'%s' %s value", name,
+			options[i].has_value ? "needs a" : "takes no");
 	add_word(reader->bundle,
 		text_format("--%s%s%s%s", name, *value ? "=" : "",
 			options[i].names_file && *value != '/' ? NOWHERE : "", value));
@@ -178,13 +178,18 @@ int bundle_parse(const char *name, const char *text, struct bundle *ret, struct 
 	return r;
 }
 
-/* True: where the content begins was found. */
+/* @content: where the text ends, and what it holds begins. */
 static int read_lines(
 	struct reader *reader, const char *text, size_t size, size_t *content, struct error *err)
 {
-	const char *at = text, *end = text + size, *stop;
+	const char *at = text + strlen(FIRST_LINE), *end = text + size, *stop;
 	int r = 0;
 
+	reader->line = 1;
+	if (!text_starts_with(text, FIRST_LINE))
+		return refuse(reader, err,
+			"no bundle that this pyenvd knows: it does not begin with '%.*s'",
+			(int)strlen(FIRST_LINE) - 1, FIRST_LINE);
 	for (; at < end && r == 0; at = stop + 1) {
 		stop = memchr(at, '\n', (size_t)(end - at));
 		stop = stop ? stop : end;
@@ -193,13 +198,6 @@ static int read_lines(
 		reader->line++;
 		if (strlen(line) != (size_t)(stop - at))
 			return refuse(reader, err, "a byte that is no text");
-		if (reader->line == 1) {
-			if (!text_equal(line, FIRST_LINE))
-				return refuse(reader, err,
-					"no bundle that this pyenvd knows: it does not begin with "
-					"'" FIRST_LINE "'");
-			continue;
-		}
 		if (text_equal(line, "content")) {
 			*content = (size_t)(stop - text) + (stop < end);
 			return 0;
@@ -249,7 +247,7 @@ int bundle_read(const char *path, struct bundle *ret, struct error *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct reader reader = { .name = path, .bundle = ret };
-	_cleanup_free_ char *text = alloc0(1, MAX_TEXT);
+	_cleanup_free_ char *text = alloc0(1, MAX_TEXT + 1);
 	ssize_t size = fd < 0 ? -errno : read_text(fd, text);
 	size_t content = 0;
 	int r;
