@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "daemon/worker/requirements-line.h"
+#include "proto/requirements-line.h"
 #include "daemon/worker/requirements-packages.h"
-#include "daemon/worker/requirements-scan.h"
+#include "proto/requirements-scan.h"
 #include "daemon/worker/source.h"
 
 #define MAX_FILES 64
