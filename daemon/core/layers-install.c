@@ -117,7 +117,11 @@ int making_install_fill_job(struct making *making, struct error *err)
 		.kind = JOB_INSTALL,
 		.peer = &making->identity,
 		.install = {
-			.source = { making->path, install->packages, core->config.threads },
+			.source = {
+				.path = making->path,
+				.packages = install->packages,
+				.threads = core->config.threads,
+			},
 			.expected_sha256 = making->expected,
 			.uv = install->use_uv ? config->uv : NULL,
 			.python = install->python,

@@ -113,8 +113,8 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 	known->files = new0_array(struct job_file, result->file_count);
 	for (i = 0; i < result->file_count; i++)
 		known->files[i] = (struct job_file){
-			text_copy(result->files[i].path),
-			result->files[i].identity,
+			.path = text_copy(result->files[i].path),
+			.identity = result->files[i].identity,
 		};
 	map_add(&readings->known, &known->node, known->key);
 	list_add(&readings->by_use, &known->link);

@@ -15,12 +15,19 @@ const char *job_opened_path(const struct job *job)
 	case JOB_DIGEST:
 		return job->digest.path;
 	case JOB_REQUIREMENTS:
-		return job->requirements.path;
+		return job->requirements.uploads ? NULL : job->requirements.path;
 	case JOB_INSTALL:
-		return job->install.source.path;
+		return job->install.source.uploads ? NULL : job->install.source.path;
 	default:
 		return NULL;
 	}
+}
+
+static size_t add_uploads(const struct job_requirements *source, int *fds, size_t count)
+{
+	if (source->uploads)
+		fds[count++] = source->uploads->directory_fd;
+	return count;
 }
 
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
@@ -37,7 +44,9 @@ size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
 		fds[0] = job->install.directory_fd;
 		fds[1] = job->install.log_fd;
 		fds[2] = job->install.interpreter_layer_fd;
-		return fds[2] < 0 ? 2 : 3;
+		return add_uploads(&job->install.source, fds, fds[2] < 0 ? 2 : 3);
+	case JOB_REQUIREMENTS:
+		return add_uploads(&job->requirements, fds, 0);
 	case JOB_COPY:
 		fds[0] = job->copy.from_fd;
 		fds[1] = job->copy.to_fd;

@@ -62,8 +62,10 @@ int channel_receive(struct channel *channel, Pyenvd__Worker__Job **ret, int fds[
 	};
 	struct cmsghdr *c;
 	ssize_t n;
+	size_t i;
 
-	fds[0] = fds[1] = fds[2] = -1;
+	for (i = 0; i < CHANNEL_MAX_FDS; i++)
+		fds[i] = -1;
 	n = packet ? recvmsg(channel->fd, &message, MSG_CMSG_CLOEXEC) : -1;
 	if (n <= 0)
 		return fail_errno(err, n < 0 ? -errno : -EPIPE, NULL, "no job came");
