@@ -16,6 +16,8 @@ int convert_spec(
  * rest of it. */
 int convert_flink(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err);
+int convert_requirements(
+	const Pyenvd__V1__Requirements *wire, struct spec_requirements *ret, struct error *err);
 int convert_ttl(uint32_t seconds, struct error *err);
 /* -EINVAL unless it could be an id. */
 int convert_id(const char *id, const char *field, struct error *err);

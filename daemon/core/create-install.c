@@ -9,18 +9,34 @@
 #include <stdio.h>
 #include "daemon/core/create-work.h"
 
+/* What was uploaded is told by the name that it had. */
 static struct readings_subject subject_of(const struct create_work *work)
 {
-	const struct spec *spec = work->create->spec;
+	const struct spec_requirements *requirements = &work->create->spec->requirements;
 
 	return (struct readings_subject){
-		.path = spec->requirements.path,
-		.packages = spec->requirements.packages,
+		.path = requirements->file_count ? requirements->files[0].name : requirements->path,
+		.packages = requirements->packages,
+		.bundle = work->install.bundle,
 		.peer = work->create->peer,
 	};
 }
 
 /* ---- reading */
+
+int create_install_begin(struct create_work *work, struct error *err)
+{
+	const struct spec_requirements *requirements = &work->create->spec->requirements;
+	int r;
+
+	if (!requirements->file_count)
+		return 0;
+	r = bundle_new(work->creates->artifacts, work->create->peer->identity.uid, requirements,
+		&work->install.bundle, err);
+	if (r)
+		work->create->blamed = requirements->path;
+	return r;
+}
 
 void create_install_look(struct create_work *work)
 {
@@ -37,7 +53,9 @@ static void on_read(struct creation_waiter *waiter, const struct error *err)
 	struct create_work *work = container_of(install, struct create_work, install);
 	struct reading_work *reading = STEAL(install->work);
 
-	if (!err)
+	if (err)
+		work->create->blamed = work->create->spec->requirements.path;
+	else
 		install->reading = *reading_work_result(reading);
 	install->is_read = !err;
 	create_work_resolved(work, err);
@@ -151,6 +169,7 @@ static int make(struct create_work *work, bool use_uv, const char *key, int64_t 
 	const struct input *input = interpreter_input(work);
 	const struct layers_install install = {
 		.packages = spec->requirements.packages,
+		.bundle = work->install.bundle,
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
 		.interpreter_layer = input ? input->layer.id : NULL,
@@ -205,6 +224,7 @@ void create_install_leave(struct create_work *work)
 	struct create_install *install = &work->install;
 
 	creation_leave(&install->waiter);
+	install->bundle = bundle_unref(install->bundle);
 	install->making = NULL;
 	install->work = NULL;
 	if (install->is_ready)

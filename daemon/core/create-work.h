@@ -34,6 +34,7 @@ enum create_state {
 struct create_install {
 	struct reading reading; /* once is_read */
 	bool is_read, is_ready, has_waited;
+	struct bundle *bundle; /* a reference; NULL: they are at paths */
 	enum input_origin origin;
 	struct making *making; /* borrowed; while it is waited for */
 	struct creation_waiter waiter; /* for the reading, then for the making */
@@ -87,6 +88,8 @@ int create_copy(struct create_work *work, struct error *err);
 
 /* ---- create-install.c. Without requirements these do nothing. */
 
+/* First: whether what was uploaded is there. */
+int create_install_begin(struct create_work *work, struct error *err);
 /* As the peer: whether it is known what the file says. */
 void create_install_look(struct create_work *work);
 /* 0: it is read; CREATE_E_LATER: create_work_resolved() will come. */
