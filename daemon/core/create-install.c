@@ -1,5 +1,6 @@
 /*
  *	read -> what the requirements say, as a digest; side by side with the inputs
+ *	     -> for a container: all that was read is kept (create-keep.c)
  *	     -> with the interpreter, which may be in one of them: the layer's key
  *	     -> the layer is READY: found
  *	     -> it is being made: join
@@ -45,6 +46,8 @@ void create_install_look(struct create_work *work)
 	if (subject.path)
 		work->install.is_read = readings_look(
 			work->creates->readings, &subject, &work->install.reading);
+	if (work->install.is_read)
+		create_keep_take(work, work->install.reading.files);
 }
 
 static void on_read(struct creation_waiter *waiter, const struct error *err)
@@ -52,13 +55,18 @@ static void on_read(struct creation_waiter *waiter, const struct error *err)
 	struct create_install *install = container_of(waiter, struct create_install, waiter);
 	struct create_work *work = container_of(install, struct create_work, install);
 	struct reading_work *reading = STEAL(install->work);
+	struct error failed = { 0 };
 
-	if (err)
+	if (err) {
 		work->create->blamed = work->create->spec->requirements.path;
-	else
-		install->reading = *reading_work_result(reading);
-	install->is_read = !err;
-	create_work_resolved(work, err);
+		create_work_resolved(work, err);
+		return;
+	}
+	install->reading = *reading_work_result(reading);
+	install->is_read = true;
+	create_keep_take(work, install->reading.files);
+	if (create_keep_begin(work, &failed) != CREATE_E_LATER)
+		create_work_resolved(work, failed.r ? &failed : NULL);
 }
 
 int create_install_read(struct create_work *work, struct error *err)
@@ -66,8 +74,10 @@ int create_install_read(struct create_work *work, struct error *err)
 	struct readings_subject subject = subject_of(work);
 	struct create_install *install = &work->install;
 
-	if (!subject.path || install->is_read)
+	if (!subject.path)
 		return 0;
+	if (install->is_read)
+		return create_keep_begin(work, err);
 	install->has_waited = true;
 	install->waiter.done = on_read;
 	install->work = readings_begin(work->creates->readings, &subject);
@@ -224,6 +234,7 @@ void create_install_leave(struct create_work *work)
 	struct create_install *install = &work->install;
 
 	creation_leave(&install->waiter);
+	create_keep_leave(work);
 	install->bundle = bundle_unref(install->bundle);
 	install->making = NULL;
 	install->work = NULL;
@@ -238,6 +249,7 @@ struct job_progress create_install_progress(const struct create_work *work)
 	if (work->install.making)
 		return making_progress(work->install.making);
 	return (struct job_progress){
-		.phase = work->install.work ? JOB_PHASE_DIGEST : JOB_PHASE_WAITING,
+		.phase = work->install.work || work->install.keep.is_waiting ? JOB_PHASE_DIGEST
+									     : JOB_PHASE_WAITING,
 	};
 }
