@@ -262,3 +262,85 @@ def test_nothing_is_collected_while_it_is_needed(host, client, made):
     client.collect()
     wait_for(lambda: not list((host.state / 'artifacts').iterdir()), 'the uploads to go')
     host.expect_tidy(client)
+
+
+# -- pyenvctl
+
+@pytest.fixture
+def outside(host):
+    """Where files are that only elsewhere() puts among the sources."""
+    path = host.directory / 'outside'
+    path.mkdir()
+    return path
+
+
+@asks_for_root
+def test_pyenvctl_brings_what_the_daemon_does_not_see(host, client, made, outside):
+    Files(outside, requirements='-r sub/base.txt\nbeta\n', sub__base='-c ../limits.txt\nalpha\n',
+          limits='alpha<1.1\n')
+    (outside / 'packages').mkdir()
+    for path in (made / 'packages').glob('*.whl'):
+        (outside / 'packages' / path.name).write_bytes(path.read_bytes())
+    (outside / 'packages/README').write_text('no package\n')
+    options = ['--json', 'create', '--python', python_of(made), '--requirements',
+               'requirements.txt#packages']
+    done = elsewhere(host, outside.iterdir(), *options)
+    assert done.returncode == 0, done.stderr
+    response = json.loads(done.stdout)
+    assert [it['source'] for it in response['layers']] == [f'{host.sources}/requirements.txt']
+    uploads = client.status().counters.uploads
+    assert uploads == 3 + len(list((made / 'packages').glob('*.whl')))
+    # Again: nothing is sent. And as the daemon sees the same files.
+    again = json.loads(elsewhere(host, outside.iterdir(), *options).stdout)
+    seen = json.loads(host.ctl('--json', 'create', '--python', python_of(made), '--requirements',
+                               f'{outside}/requirements.txt#{outside}/packages').stdout)
+    assert again['dependency_hash'] == seen['dependency_hash'] == response['dependency_hash']
+    counters = client.status().counters
+    assert (counters.uploads, counters.layers_made) == (uploads, 1)
+    host.expect_tidy(client)
+
+
+@asks_for_root
+def test_pyenvctl_repeats_a_request_with_uploads(host, client, made, outside):
+    Files(outside, requirements='# nothing\n')
+    options = ['--json', 'create', '--python', python_of(made), '--requirements',
+               'requirements.txt', '--request-id', 'one']
+    one, two = (elsewhere(host, outside.iterdir(), *options) for _ in range(2))
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    assert json.loads(one.stdout)['lease_id'] == json.loads(two.stdout)['lease_id']
+
+
+@asks_for_root
+def test_pyenvctl_says_what_is_missing_where_it_is(host, client, made, outside):
+    Files(outside, requirements='alpha\n-r base.txt\n')
+    options = ['--json', 'create', '--python', python_of(made), '--requirements',
+               'requirements.txt']
+    before = host.snapshot()
+    done = elsewhere(host, outside.iterdir(), *options)
+    error = json.loads(done.stderr)['error']
+    assert done.returncode == 1 and error['reason'] == 'SOURCE_NOT_FOUND'
+    assert f"'{host.sources}/base.txt': No such file" in error['message']
+    Files(outside, requirements='alpha\n', base='')
+    (outside / 'requirements.txt').write_text('alpha\n-e .\n')
+    done = elsewhere(host, outside.iterdir(), *options)
+    error = json.loads(done.stderr)['error']
+    assert done.returncode == 1 and error['reason'] == 'REQUIREMENTS_INVALID'
+    assert f"'{host.sources}/requirements.txt', line 2: " in error['message']
+    assert host.snapshot() == before
+
+
+@asks_for_root
+def test_pyenvctl_brings_what_may_not_be_read_as_the_daemon_sees_it(host, client, made):
+    files = Files(host.sources, requirements='-r base.txt\n', base='# nothing\n')
+    (host.sources / 'base.txt').chmod(0o600)
+    create = [str(CTL), '--socket', str(host.socket), '--json', 'create', '--python',
+              python_of(made), '--requirements', files.by_path().path]
+    user = ['setpriv', f'--reuid={USER}', '--regid=pyenvd', '--clear-groups']
+    refused = subprocess.run([*user, *create], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert json.loads(refused.stderr)['error']['reason'] == 'SOURCE_UNREADABLE'
+    assert not client.artifacts()
+    able = [*user, '--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search']
+    done = subprocess.run([*able, *create], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {it.uid for it in client.artifacts()} == {USER}
