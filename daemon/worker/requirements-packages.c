@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <unistd.h>
 #include "base/utf8.h"
-#include "daemon/worker/requirements-spec.h"
+#include "proto/requirements-spec.h"
 #include "daemon/worker/threads.h"
 
 #define MAX_PACKAGES 4096 /* each is an open file */
