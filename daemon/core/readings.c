@@ -128,6 +128,8 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 
 	if (before)
 		known_free(readings, container_of(before, struct known, node));
+	if (!result->file_count)
+		return;
 	for (i = 0; i < result->file_count && !work->bundle; i++)
 		if (!digests_may_keep(&result->files[i].identity, work->flight.begun))
 			return;
