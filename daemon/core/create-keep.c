@@ -4,7 +4,8 @@
  * lease is there, that keeps them.
  *
  * Names are those that the requirements use, so that what was retrieved can be installed as
- * it is: hence nothing may lie outside of the requirements file's directory.
+ * it is: hence nothing may lie outside of the requirements file's directory. And content is
+ * kept as it is, users and passwords in URLs included: it is for their owner alone.
  */
 #include <errno.h>
 #include "daemon/core/create-work.h"
@@ -125,10 +126,9 @@ int create_keep_begin(struct create_work *work, struct error *err)
 	size_t i;
 	int r = 0;
 
-	if (work->create->spec->worker == SPEC_WORKER_DOCKER && !keep->files.count)
+	if (keep->has_too_many)
 		r = fail(err, -EFBIG, "LIMIT_EXCEEDED",
-			"'%s' comes with too many packages to keep them for workers that are "
-			"containers",
+			"'%s' has too many packages for a worker that is a container",
 			work->create->spec->requirements.path);
 	for (i = 0; i < keep->files.count && r == 0; i++)
 		r = check_name(keep, i, err);
@@ -147,6 +147,7 @@ void create_keep_take(struct create_work *work, const struct readings_files *fil
 	if (work->create->spec->worker != SPEC_WORKER_DOCKER)
 		return;
 	keep->uid = work->create->peer->identity.uid;
+	keep->has_too_many = !files->count;
 	readings_files_copy(&keep->files, files);
 	/* The directory of packages is no file. */
 	for (i = 0; i < keep->files.count; i++) {

@@ -35,7 +35,7 @@ struct create_keep {
 	struct readings_files files; /* none: nothing is to be kept */
 	size_t count; /* of those that are artifacts, and pinned */
 	uid_t uid; /* whose */
-	bool is_waiting;
+	bool has_too_many, is_waiting;
 	struct creation_waiter waiter;
 };
 

@@ -25,7 +25,7 @@ struct readings_subject readings_subject_of(
 	const struct spec *spec, struct bundle *bundle, const struct peer *peer);
 
 /* The files that something was read from: first the requirements file, then those that it
- * includes. */
+ * includes. None: too many to tell; such readings are not known afterwards. */
 struct readings_files {
 	struct job_file *rows; /* owned, and what is in them */
 	size_t count;

@@ -8,6 +8,10 @@
  * Included files are numbered as they are met. One that is included again by the same
  * path and in the same way is the same one again; one that includes itself, by whatever
  * path, is refused.
+ *
+ * What was uploaded has no paths: there the path is that as seen from the first file's
+ * directory, for messages, and the file is found by its name (requirements-uploads). All
+ * else is the same, and so is the digest.
  */
 #include "daemon/worker/requirements.h"
 
@@ -17,13 +21,13 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "proto/requirements-line.h"
 #include "daemon/worker/requirements-packages.h"
-#include "proto/requirements-scan.h"
 #include "daemon/worker/requirements-uploads.h"
 #include "daemon/worker/requirements-wanted.h"
 #include "daemon/worker/source.h"
+#include "proto/requirements-line.h"
 #include "proto/requirements-name.h"
+#include "proto/requirements-scan.h"
 
 #define MAX_FILES REQUIREMENTS_MAX_FILES
 #define MAX_FILE_SIZE REQUIREMENTS_MAX_FILE_SIZE

@@ -109,7 +109,27 @@ static void from_file(struct requirements_file *file, read_file *ret)
 	ret->sha256.len = SHA256_SIZE;
 }
 
-/* As RequirementsRead has them: files, the directory of packages, packages. */
+#define MAX_FILES_SIZE (192 * 1024) /* of a packet */
+#define IDENTITY_SIZE 80 /* at most, encoded */
+
+/* Without the directories of packages, which are told once. */
+static bool fits_a_packet(const struct requirements *requirements)
+{
+	size_t i, size = 0;
+
+	for (i = 0; i < requirements->file_count; i++) {
+		const struct requirements_file *file = &requirements->files[i];
+		const char *slash = strrchr(file->path, '/');
+
+		size += IDENTITY_SIZE + SHA256_SIZE;
+		size += file->name ? strlen(file->path) + strlen(file->name)
+				   : strlen(slash ? slash : file->path);
+	}
+	return size <= MAX_FILES_SIZE;
+}
+
+/* As RequirementsRead has them: files, the directory of packages, packages; of very many
+ * none. */
 static void add_files(
 	const struct requirements *requirements, Pyenvd__Worker__RequirementsRead *read)
 {
@@ -123,28 +143,18 @@ static void add_files(
 		pointers[i] = &files[i];
 	}
 	pyenvd__worker__requirements_read__file__init(&files[count]);
+	read->directory = &files[count];
+	if (!fits_a_packet(requirements))
+		return;
 	read->files = pointers;
 	read->n_files = lines;
-	read->directory = requirements->packages ? &files[lines] : &files[count];
+	if (requirements->packages)
+		read->directory = &files[lines];
 	read->packages = pointers + others;
 	read->n_packages = packages;
 	for (i = others; i < count; i++)
 		files[i].path = strrchr(files[i].path, '/') ? strrchr(files[i].path, '/') + 1
 							    : files[i].path;
-}
-
-#define MAX_FILES_SIZE (192 * 1024) /* of a packet (worker.h) */
-
-/* Of very many the daemon is told none: then it reads them anew each time. */
-static void limit_files(Pyenvd__Worker__RequirementsRead *read)
-{
-	static Pyenvd__Worker__RequirementsRead__File none;
-
-	if (pyenvd__worker__requirements_read__get_packed_size(read) <= MAX_FILES_SIZE)
-		return;
-	pyenvd__worker__requirements_read__file__init(&none);
-	read->n_files = read->n_packages = 0;
-	read->directory = &none;
 }
 
 /* What it takes lives to the end of the process. */
@@ -154,7 +164,6 @@ static void send_read(struct work *work, struct requirements *requirements)
 	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
 
 	add_files(requirements, &read);
-	limit_files(&read);
 	read.specifiers = buffer_steal_text(&requirements->specifiers);
 	read.sha256.data = (uint8_t *)requirements->digest;
 	read.sha256.len = SHA256_SIZE;

@@ -143,6 +143,20 @@ def test_uploads_from_elsewhere_cannot_be_given_to_a_container(host, client, mad
     assert failure.reason == 'WORKER_MISMATCH'
 
 
+def test_very_many_cannot_be_given_to_a_container(host, client, made):
+    directory = host.sources / 'packages'
+    directory.mkdir()
+    for i in range(2500):
+        (directory / f'{i:060}.whl').touch()
+    files = Files(host.sources, directory, requirements='# nothing\n')
+    assert client.create(requirements=files.by_path(), python=python_of(made))
+    failure = client.fail_to_create(requirements=files.by_path(), python=python_of(made),
+                                    docker_worker=DOCKER)
+    assert (failure.code, failure.reason) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED, 'LIMIT_EXCEEDED')
+    assert not kept(host)
+
+
 @asks_for_root
 def test_they_are_for_the_leases_user_alone(host, client, made):
     files = Files(host.sources, requirements='# mine\n')
