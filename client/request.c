@@ -76,6 +76,7 @@ void request_deinit(struct request *request)
 	free_text(request->docker_worker.container_image);
 	free_text(request->requirements.path);
 	free_text(request->requirements.package_directory);
+	request_free_uploaded(request->requirements.uploaded);
 	*request = (struct request){ 0 };
 }
 

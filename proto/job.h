@@ -108,15 +108,33 @@ struct job_python {
 	bool needs_home;
 };
 
+/* What is in a directory of artifacts, and what it is called where it comes from. */
+struct job_upload {
+	char *name, *file;
+};
+
+/* Requirements that were uploaded. */
+struct job_uploads {
+	int directory_fd; /* borrowed */
+	const struct job_upload *files; /* the requirements file, then what it includes */
+	size_t file_count;
+	bool has_packages; /* nothing else is installed */
+	const struct job_upload *packages;
+	size_t package_count;
+};
+
 struct job_requirements {
 	const char *path, *packages; /* the second NULL: from an index */
 	uint32_t threads;
+	const struct job_uploads *uploads; /* where they are instead; or NULL */
 };
 
 /* One that was read. */
 struct job_file {
 	const char *path;
+	const char *name; /* beside the requirements file, or "packages/…"; NULL: a directory */
 	struct fs_identity identity;
+	uint8_t sha256[SHA256_SIZE];
 };
 
 #define JOB_MAX_SIBLINGS 8
@@ -227,7 +245,7 @@ bool job_runs_programs(const struct job *job);
 /* What it opens first, as a client, which may never end; NULL: nothing. */
 const char *job_opened_path(const struct job *job);
 
-#define JOB_MAX_FDS (3 + JOB_MAX_SIBLINGS)
+#define JOB_MAX_FDS (4 + JOB_MAX_SIBLINGS)
 
 /* The descriptors that go with it (borrowed); returns how many. */
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS]);

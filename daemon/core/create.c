@@ -269,6 +269,8 @@ static int look_at_all(struct create_work *work, struct error *err)
 
 	work->interpreter.done = on_interpreter;
 	r = interpreter_prepare(&work->interpreter, work->create->spec, work->create->peer, err);
+	if (r == 0 && !work->known)
+		r = create_install_begin(work, err);
 	if (r == 0)
 		r = identity_assume(&work->create->peer->identity, err);
 	if (r)
