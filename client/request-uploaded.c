@@ -32,6 +32,40 @@ void request_free_uploaded(Pyenvd__V1__UploadedRequirements *uploaded)
 	free(uploaded);
 }
 
+static Pyenvd__V1__NamedArtifact *named(const char *name, const char *sha256)
+{
+	Pyenvd__V1__NamedArtifact *artifact = new0(Pyenvd__V1__NamedArtifact);
+
+	pyenvd__v1__named_artifact__init(artifact);
+	artifact->name = text_copy(name);
+	artifact->sha256 = text_copy(sha256);
+	return artifact;
+}
+
+void request_add_uploaded(Pyenvd__V1__UploadedRequirements *uploaded, const char *name,
+	const char *sha256, bool is_package)
+{
+	if (is_package)
+		uploaded->packages[uploaded->n_packages++] = named(name, sha256);
+	else if (uploaded->name != protobuf_c_empty_string)
+		uploaded->includes[uploaded->n_includes++] = named(name, sha256);
+	else {
+		uploaded->name = text_copy(name);
+		uploaded->sha256 = text_copy(sha256);
+	}
+}
+
+Pyenvd__V1__UploadedRequirements *request_uploaded_new(size_t count, bool no_index)
+{
+	Pyenvd__V1__UploadedRequirements *uploaded = new0(Pyenvd__V1__UploadedRequirements);
+
+	pyenvd__v1__uploaded_requirements__init(uploaded);
+	uploaded->includes = new0_array(Pyenvd__V1__NamedArtifact *, count);
+	uploaded->packages = new0_array(Pyenvd__V1__NamedArtifact *, count);
+	uploaded->no_index = no_index;
+	return uploaded;
+}
+
 const char *request_get_requirements(const struct request *request)
 {
 	const Pyenvd__V1__Requirements *requirements = request->message.requirements;

@@ -35,6 +35,10 @@ const char *request_get_requirements(const struct request *request);
 const char *request_get_packages(const struct request *request);
 /* Those are given as artifacts instead. Takes @uploaded, and all in it. */
 void request_use_uploaded(struct request *request, Pyenvd__V1__UploadedRequirements *uploaded);
+/* With room for so many files; the first that is added is the requirements file. */
+Pyenvd__V1__UploadedRequirements *request_uploaded_new(size_t count, bool no_index);
+void request_add_uploaded(Pyenvd__V1__UploadedRequirements *uploaded, const char *name,
+	const char *sha256, bool is_package);
 /* NULL is fine. */
 void request_free_uploaded(Pyenvd__V1__UploadedRequirements *uploaded);
 /* The interpreter, as if by its option. */

@@ -140,7 +140,19 @@ Test(bundle, bad_ones_are_refused_with_the_line)
 	expect_refused("pyenvd bundle 1\nfile a 9223372036854775807 " DIGEST
 		       "\nfile b 9223372036854775807 " DIGEST "\n",
 		"is no size");
+	expect_refused("pyenvd bundle 1\ninclude a.txt\n", "line 2: not FILE#NAME");
 	expect_refused("pyenvd bundle 1\ncontent\nx", "bytes, but by what it says");
+}
+
+Test(bundle, parts_need_requirements_that_are_held)
+{
+	cr_assert_eq(read_text("pyenvd bundle 1\nrequirements /r.txt\ninclude a#b\n"), 0);
+	cr_expect_eq(bundle_fill_request(&bundle, &request, &err), -EINVAL);
+	bundle_deinit(&bundle);
+	request_deinit(&request);
+	cr_assert_eq(read_text("pyenvd bundle 1\nrequirements r.txt\nno-index\n"), 0);
+	cr_expect_eq(bundle_fill_request(&bundle, &request, &err), -EINVAL);
+	cr_expect(strstr(err.text, "'r.txt'"), "%s", err.text);
 }
 
 /* ---- making */
@@ -187,6 +199,31 @@ Test(bundle, holds_each_content_once)
 		request.message.python_files[0]->sha256, request.message.archives[0]->sha256);
 	text = trees_read(scratch, "new.pyenv");
 	cr_expect(strstr(text, "\ncontent\nfirstsecond"), "%s", text);
+}
+
+Test(bundle, holds_requirements_wholly)
+{
+	_cleanup_free_ char *file = in_scratch("r.txt#"), *wheels = in_scratch("wheels"),
+			    *value = text_format("%s%s", file, wheels);
+	const Pyenvd__V1__UploadedRequirements *uploaded;
+
+	trees_write(scratch, "r.txt", "-r sub/more.txt\na\n", 18, 0644);
+	trees_write(scratch, "sub/more.txt", "b\n", 2, 0644);
+	trees_write(scratch, "wheels/a-1-py3-none-any.whl", "wheel", 5, 0644);
+	say("requirements", value);
+	cr_assert_eq(write_bundle(false), 0, "%s", err.text);
+	request_deinit(&request);
+	cr_expect_eq(bundle.file_count, 3);
+	cr_assert_eq(bundle_fill_request(&bundle, &request, &err), 0, "%s", err.text);
+	uploaded = request.message.requirements->uploaded;
+	cr_assert(uploaded);
+	cr_expect_str_eq(request.message.requirements->path, "");
+	cr_expect_str_eq(uploaded->name, "r.txt");
+	cr_assert_eq(uploaded->n_includes, 1);
+	cr_expect_str_eq(uploaded->includes[0]->name, "sub/more.txt");
+	cr_assert_eq(uploaded->n_packages, 1);
+	cr_expect_str_eq(uploaded->packages[0]->name, "a-1-py3-none-any.whl");
+	cr_expect(uploaded->no_index);
 }
 
 Test(bundle, names_files_of_the_host)
