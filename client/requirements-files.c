@@ -31,8 +31,11 @@ static int add(struct requirements_files *files, const char *path, const char *n
 	return 0;
 }
 
+/* In the daemon's words, where it has them. */
 static int fail_read(struct error *err, const char *path, int r)
 {
+	if (r == -ENOENT)
+		return fail(err, -EIO, NULL, "'%s' is not there", path);
 	return fail(err, -EIO, NULL, "cannot read '%s': %s", path, strerror(-r));
 }
 

@@ -12,7 +12,7 @@
 
 static struct readings_subject subject_of(const struct create_work *work)
 {
-	return readings_subject_of(work->create->spec, work->install.bundle, work->create->peer);
+	return readings_subject_of(work->create->spec, work->install.uploaded, work->create->peer);
 }
 
 /* ---- reading */
@@ -24,8 +24,8 @@ int create_install_begin(struct create_work *work, struct error *err)
 
 	if (!requirements->file_count)
 		return 0;
-	r = bundle_new(work->creates->artifacts, work->create->peer->identity.uid, requirements,
-		&work->install.bundle, err);
+	r = uploaded_new(work->creates->artifacts, work->create->peer->identity.uid, requirements,
+		&work->install.uploaded, err);
 	if (r)
 		work->create->blamed = requirements->path;
 	return r;
@@ -188,7 +188,7 @@ static int make(struct create_work *work, const char *key, int64_t owner, bool r
 	const struct input *input = interpreter_input(work);
 	const struct layers_install install = {
 		.packages = spec->requirements.packages,
-		.bundle = work->install.bundle,
+		.uploaded = work->install.uploaded,
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
 		.version = work->interpreter.python.version,
@@ -251,7 +251,7 @@ void create_install_leave(struct create_work *work)
 
 	creation_leave(&install->waiter);
 	create_keep_leave(work);
-	install->bundle = bundle_unref(install->bundle);
+	install->uploaded = uploaded_unref(install->uploaded);
 	install->making = NULL;
 	install->work = NULL;
 	if (install->is_ready)

@@ -44,7 +44,7 @@ struct create_install {
 	struct reading reading; /* once is_read */
 	bool is_read, is_ready, has_waited;
 	bool use_uv; /* once it is known for whom */
-	struct bundle *bundle; /* a reference; NULL: they are at paths */
+	struct uploaded *uploaded; /* a reference; NULL: they are at paths */
 	struct create_keep keep;
 	enum input_origin origin;
 	struct making *making; /* borrowed; while it is waited for */

@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "daemon/core/bundle.h"
+#include "daemon/core/uploaded.h"
 #include "daemon/core/layers-internal.h"
 
 /* ---- the end */
@@ -38,7 +38,7 @@ void making_install_free(struct making_install *install)
 		return;
 	close_fds(install);
 	db_install_deinit(&install->result);
-	bundle_unref(install->bundle);
+	uploaded_unref(install->uploaded);
 	free(install->packages);
 	free(install->python);
 	free(install->home);
@@ -137,7 +137,7 @@ static int open_all(struct making *making, struct error *err)
 /* What was uploaded is told by the name that it had. */
 static struct job_requirements source_of(const struct making *making)
 {
-	const struct job_uploads *uploads = bundle_get_uploads(making->install->bundle);
+	const struct job_uploads *uploads = uploaded_get_files(making->install->uploaded);
 
 	return (struct job_requirements){
 		.path = uploads ? uploads->files[0].name : making->path,
@@ -241,7 +241,7 @@ struct making_install *making_install_new(
 	*ret = (struct making_install){
 		.making = making,
 		.packages = text_copy(install->packages),
-		.bundle = bundle_ref(install->bundle),
+		.uploaded = uploaded_ref(install->uploaded),
 		.python = text_copy(install->python),
 		.home = text_copy(install->home),
 		.version = text_copy(install->version),

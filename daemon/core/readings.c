@@ -37,7 +37,7 @@ struct reading_work {
 	struct flight flight;
 	struct readings *readings;
 	char *path, *packages; /* owned */
-	struct bundle *bundle; /* a reference */
+	struct uploaded *uploaded; /* a reference */
 	struct reading reading;
 };
 
@@ -55,23 +55,23 @@ void reading_deinit(struct reading *reading)
 
 /* What was uploaded is told by the name that it had. */
 struct readings_subject readings_subject_of(
-	const struct spec *spec, struct bundle *bundle, const struct peer *peer)
+	const struct spec *spec, struct uploaded *uploaded, const struct peer *peer)
 {
 	const struct spec_requirements *requirements = &spec->requirements;
 
 	return (struct readings_subject){
 		.path = requirements->file_count ? requirements->files[0].name : requirements->path,
 		.packages = requirements->packages,
-		.bundle = bundle,
+		.uploaded = uploaded,
 		.peer = peer,
 	};
 }
 
 static char *format_key(const struct readings_subject *subject)
 {
-	if (subject->bundle)
-		return text_format(
-			"%s/uploads/%s", subject->peer->reader, bundle_get_key(subject->bundle));
+	if (subject->uploaded)
+		return text_format("%s/uploads/%s", subject->peer->reader,
+			uploaded_get_key(subject->uploaded));
 	/* A path has no NUL, but may have anything else. */
 	return text_format("%s/%zu/%s/%s", subject->peer->reader, strlen(subject->path),
 		subject->path, subject->packages ? subject->packages : "");
@@ -137,7 +137,7 @@ bool readings_look(
 		return false;
 	known = container_of(node, struct known, node);
 	/* Nobody can change what was uploaded. */
-	for (i = 0; i < known->files.count && !subject->bundle; i++)
+	for (i = 0; i < known->files.count && !subject->uploaded; i++)
 		if (!is_unchanged(&known->files.rows[i]))
 			return false;
 	list_remove(&known->link);
@@ -157,7 +157,7 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 		known_free(readings, container_of(before, struct known, node));
 	if (!result->file_count)
 		return;
-	for (i = 0; i < result->file_count && !work->bundle; i++)
+	for (i = 0; i < result->file_count && !work->uploaded; i++)
 		if (!digests_may_keep(&result->files[i].identity, work->flight.begun))
 			return;
 	known = new0(struct known);
@@ -181,7 +181,7 @@ static void on_over(struct flight *flight)
 	free(work->path);
 	free(work->packages);
 	reading_deinit(&work->reading);
-	bundle_unref(work->bundle);
+	uploaded_unref(work->uploaded);
 	free(work);
 }
 
@@ -224,7 +224,7 @@ struct reading_work *readings_begin(
 	work->readings = readings;
 	work->path = text_copy(subject->path);
 	work->packages = text_copy(subject->packages);
-	work->bundle = bundle_ref(subject->bundle);
+	work->uploaded = uploaded_ref(subject->uploaded);
 	flight = &work->flight;
 	flight_init(flight, &readings->flights, key, subject->peer);
 	flight->over = on_over;
@@ -235,7 +235,7 @@ struct reading_work *readings_begin(
 			.path = work->path,
 			.packages = work->packages,
 			.threads = readings->core->config.threads,
-			.uploads = bundle_get_uploads(work->bundle),
+			.uploads = uploaded_get_files(work->uploaded),
 		},
 		.done = on_done,
 	};

@@ -3,7 +3,7 @@
  * What requirements files say: those that are known, and the reading of others (single
  * flight). Kept in memory, a bounded number. Loop thread only.
  */
-#include "daemon/core/bundle.h"
+#include "daemon/core/uploaded.h"
 #include "daemon/core/core.h"
 #include "daemon/core/creation.h"
 #include "proto/spec.h"
@@ -16,13 +16,13 @@ struct readings *readings_free(struct readings *readings); /* nothing is being r
 /* Whose requirements. Borrowed during a call. */
 struct readings_subject {
 	const char *path, *packages; /* the second NULL: from an index */
-	struct bundle *bundle; /* if they were uploaded; or NULL */
+	struct uploaded *uploaded; /* if they were uploaded; or NULL */
 	const struct peer *peer;
 };
 
 /* What is asked for, of those of @spec. */
 struct readings_subject readings_subject_of(
-	const struct spec *spec, struct bundle *bundle, const struct peer *peer);
+	const struct spec *spec, struct uploaded *uploaded, const struct peer *peer);
 
 /* The files that something was read from: first the requirements file, then those that it
  * includes. None: too many to tell; such readings are not known afterwards. */

@@ -319,7 +319,7 @@ def test_pyenvctl_says_what_is_missing_where_it_is(host, client, made, outside):
     done = elsewhere(host, outside.iterdir(), *options)
     error = json.loads(done.stderr)['error']
     assert done.returncode == 1 and error['reason'] == 'SOURCE_NOT_FOUND'
-    assert f"'{host.sources}/base.txt': No such file" in error['message']
+    assert f"'{host.sources}/base.txt' is not there" in error['message']
     Files(outside, requirements='alpha\n', base='')
     (outside / 'requirements.txt').write_text('alpha\n-e .\n')
     done = elsewhere(host, outside.iterdir(), *options)
