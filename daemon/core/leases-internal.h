@@ -3,17 +3,15 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "daemon/core/leases.h"
+#include "daemon/core/processes.h"
 #include "daemon/core/tally.h"
-
-struct holder;
 
 struct lease {
 	struct list link; /* leases.all */
 	struct map_node node; /* leases.map */
 	struct leases *leases;
 	struct db_lease row;
-	struct list holder_link; /* holder.list */
-	struct holder *holder; /* NULL: not by a process */
+	struct processes_member holder; /* of leases.holders, if held by a process */
 	struct timer timer;
 	struct lease_hold *hold; /* borrowed; NULL: nobody holds it by a stream now */
 	unsigned deliveries; /* under way */
@@ -25,7 +23,7 @@ struct leases {
 	struct janitor *janitor;
 	struct list all; /* of lease.link */
 	struct map map; /* of lease.node, by id */
-	struct map holders; /* of holder.node */
+	struct processes holders;
 	struct tally tally; /* leases of each uid */
 	struct list recorded; /* of lease_grant.link */
 	struct timer soon; /* set while something is to be recorded */
