@@ -309,6 +309,10 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 	add_worker(&encoder, spec, NULL);
 	if (spec->requirements.refresh)
 		add_text(&encoder, "refresh");
+	if (spec->guardian_pid) {
+		add_text(&encoder, "guardian");
+		add_number(&encoder, (uint64_t)spec->guardian_pid);
+	}
 	end(&encoder, ret);
 }
 

@@ -7,6 +7,8 @@
  *	             ^ daemon restarts
  *	time         timer, set anew by renewal
  *
+ * A process may have a guardian, too (leases-guardian.c).
+ *
  * Nothing here counts references: what is in use is what the leases' rows say.
  */
 #include <assert.h>
@@ -86,6 +88,8 @@ struct lease *lease_new(struct leases *leases, const struct db_lease *row)
 
 void lease_free(struct lease *lease)
 {
+	endings_remove(&lease->ending);
+	processes_leave(&lease->guardian);
 	processes_leave(&lease->holder);
 	timer_clear(&lease->timer);
 	map_remove(&lease->leases->map, &lease->node);
@@ -146,6 +150,8 @@ int leases_load(struct leases *leases, struct error *err)
 			memcpy(after, rows.rows[i].id, sizeof(after));
 			if (lease_watch_holder(lease, &why))
 				lease_release(lease, LEASE_EXPIRED);
+			else
+				lease_resume_guardian(lease);
 		}
 		free(rows.rows);
 		rows = (struct db_leases){ 0 };
@@ -261,7 +267,12 @@ struct leases *leases_new(struct core *core, struct janitor *janitor)
 
 	leases->core = core;
 	leases->janitor = janitor;
+	leases->endings = endings_new(core);
 	leases->holders = (struct processes){ .watch = core->watch, .gone = on_holder_gone };
+	leases->guardians = (struct processes){
+		.watch = core->watch,
+		.gone = lease_on_guardian_gone,
+	};
 	list_init(&leases->all);
 	leases_init_grants(leases);
 	return leases;
@@ -277,6 +288,8 @@ struct leases *leases_free(struct leases *leases)
 		lease_free(container_of(link, struct lease, link));
 	map_deinit(&leases->map);
 	processes_deinit(&leases->holders);
+	processes_deinit(&leases->guardians);
+	endings_free(leases->endings);
 	tally_deinit(&leases->tally);
 	free(leases);
 	return NULL;
