@@ -547,13 +547,13 @@ Test(worker_program, processes_are_ended)
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-static void wait_for_child(void)
+static bool has_child(void)
 {
 	_cleanup_free_ char *path = text_format("/proc/%d/task/%d/children", (int)pid, (int)pid);
 	_cleanup_buffer_ struct buffer children = { 0 };
 
-	while (fs_read_file(AT_FDCWD, path, 4096, &children) == 0 && children.size == 0)
-		poll(NULL, 0, 1);
+	cr_assert_eq(fs_read_file(AT_FDCWD, path, 4096, &children), 0);
+	return children.size;
 }
 
 Test(worker_program, nobody_waits_for_processes_to_end_once_the_daemon_is_gone)
@@ -561,7 +561,8 @@ Test(worker_program, nobody_waits_for_processes_to_end_once_the_daemon_is_gone)
 	pid_t ended = ask_end(SIG_IGN);
 
 	cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
-	wait_for_child();
+	while (!has_child())
+		poll(NULL, 0, 1);
 	cr_assert_eq(shutdown(fd, SHUT_RDWR), 0);
 	wait_for_end();
 	/* The worker's child is ours now; it ends, and the other, in a group of its own, does not. */
