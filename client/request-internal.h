@@ -15,6 +15,9 @@ void request_set_text(char **field, char *text);
 int request_take_requirements(void *data, const char *value, struct error *err);
 int request_take_refresh(void *data, const char *value, struct error *err);
 
+/* request-guardian.c */
+int request_take_guardian(void *data, const char *value, struct error *err);
+
 /* request-flink.c */
 int request_take_flink_conf(void *data, const char *value, struct error *err);
 int request_take_cached_file(void *data, const char *value, struct error *err);

@@ -428,6 +428,10 @@ const struct argument request_arguments[] = {
 		"pyenvd's own",
 		take_worker_command },
 	{ "docker", 0, "IMAGE", "Beam starts workers as containers of this image", take_docker },
+	{ "guardian", 0, "PID",
+		"when this process ends, the one that holds the lease\n"
+		"is ended",
+		request_take_guardian },
 	{ "label", 0, "TEXT", "what lists show; not part of the identity", take_label },
 	{ "request-id", 0, "ID", "the same id gives the same lease", take_request_id },
 	{ 0 },

@@ -46,3 +46,5 @@ void request_set_python(struct request *request, const char *python);
 /* The lease is held by that process (0: this one), or for so long. */
 void request_hold_by_process(struct request *request, int32_t pid);
 void request_hold_for(struct request *request, uint32_t seconds);
+/* When that process has ended, the one that holds the lease is ended. */
+void request_set_guardian(struct request *request, int32_t pid);

@@ -135,6 +135,10 @@ static int to_holder(const Pyenvd__V1__Holder *wire, struct spec *spec, struct e
 		if (spec->holder_pid < 0)
 			return fail(err, -EINVAL, "REQUEST_INVALID", "holder: %d is no process id",
 				spec->holder_pid);
+		spec->guardian_pid = wire->process->guardian_pid;
+		if (spec->guardian_pid < 0)
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"guardian: %d is no process id", spec->guardian_pid);
 		return 0;
 	case PYENVD__V1__HOLDER__HOLDER_CONNECTION:
 		spec->holder = SPEC_HOLDER_CONNECTION;

@@ -393,6 +393,10 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 		add_uploads(&encoder, spec->requirements.package_files,
 			spec->requirements.package_count);
 	}
+	if (spec->guardian_pid) {
+		add_text(&encoder, "guardian");
+		add_number(&encoder, (uint64_t)spec->guardian_pid);
+	}
 	end(&encoder, ret);
 }
 

@@ -13,6 +13,7 @@
 #include "base/identity.h"
 #include "base/list.h"
 #include "base/sha256.h"
+#include "proto/process.h"
 
 enum job_kind {
 	JOB_LOCATE = 1,
@@ -27,6 +28,7 @@ enum job_kind {
 	JOB_INSTALL,
 	JOB_END_USER,
 	JOB_RECEIVE,
+	JOB_END_PROCESSES,
 };
 
 enum job_layer {
@@ -178,6 +180,14 @@ struct job_receive {
 	uint64_t size, reserve_bytes;
 };
 
+#define JOB_MAX_PROCESSES 256
+
+struct job_end {
+	const struct process *processes; /* at most JOB_MAX_PROCESSES */
+	size_t count;
+	uint32_t grace_ms;
+};
+
 struct job_progress {
 	enum job_phase phase;
 	uint64_t done_bytes, total_bytes, done_entries;
@@ -210,7 +220,8 @@ struct job_result {
 
 struct job {
 	enum job_kind kind;
-	const struct identity *peer; /* who opens sources; NULL where there are none */
+	/* Who opens sources, and may do what else is done; NULL where there is nothing such. */
+	const struct identity *peer;
 	union {
 		struct job_locate locate;
 		struct job_digest digest;
@@ -224,6 +235,7 @@ struct job {
 		const char *checkpoint_path;
 		int sync_fd; /* borrowed */
 		struct job_receive receive;
+		struct job_end end;
 	};
 
 	/* Called when they happen; `digested` and `progress` may be NULL. */

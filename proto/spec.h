@@ -76,6 +76,7 @@ struct spec {
 	enum job_compile compile;
 	enum spec_holder holder;
 	int32_t holder_pid; /* 0: the peer */
+	int32_t guardian_pid; /* of SPEC_HOLDER_PROCESS; 0: none */
 	uint32_t holder_seconds; /* of SPEC_HOLDER_TIME */
 	uint32_t holder_grace_ms;
 	enum spec_worker worker;

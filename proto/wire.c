@@ -218,6 +218,27 @@ static void encode_receive(Pyenvd__Worker__Job *message, const struct job *job, 
 	pack(message, ret);
 }
 
+static void encode_end(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__EndProcesses end = PYENVD__WORKER__END_PROCESSES__INIT;
+	Pyenvd__Worker__EndProcesses__Process processes[JOB_MAX_PROCESSES];
+	Pyenvd__Worker__EndProcesses__Process *pointers[JOB_MAX_PROCESSES];
+	size_t i;
+
+	for (i = 0; i < job->end.count; i++) {
+		pyenvd__worker__end_processes__process__init(&processes[i]);
+		processes[i].pid = job->end.processes[i].pid;
+		processes[i].start = job->end.processes[i].start;
+		pointers[i] = &processes[i];
+	}
+	end.processes = pointers;
+	end.n_processes = job->end.count;
+	end.grace_ms = job->end.grace_ms;
+	message->job_case = PYENVD__WORKER__JOB__JOB_END_PROCESSES;
+	message->end_processes = &end;
+	pack(message, ret);
+}
+
 static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	Pyenvd__Worker__Checkpoint checkpoint = PYENVD__WORKER__CHECKPOINT__INIT;
@@ -255,6 +276,7 @@ void wire_encode_job(
 		[JOB_INSTALL] = encode_install,
 		[JOB_END_USER] = encode_end_user,
 		[JOB_RECEIVE] = encode_receive,
+		[JOB_END_PROCESSES] = encode_end,
 	};
 	Pyenvd__Worker__Identity identity;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;

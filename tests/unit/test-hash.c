@@ -262,6 +262,8 @@ Test(request, everything_said_matters)
 	expect_another_request("the directory of packages");
 	spec.requirements.refresh = true;
 	expect_another_request("that they are to be resolved anew");
+	spec.guardian_pid = 4711;
+	expect_another_request("the guardian");
 	spec.worker_program = (char *)"/opt/run";
 	hash_request(&spec, "salt", a);
 	spec.worker = SPEC_WORKER_DOCKER;

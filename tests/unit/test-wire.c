@@ -169,6 +169,33 @@ Test(wire, uploads_come_last)
 	cr_expect_eq(fds[3], 9);
 }
 
+Test(wire, processes_to_end_go_out_with_when_they_started)
+{
+	static const struct process processes[] = { { 7, 8 }, { 9, UINT64_MAX } };
+	struct identity peer = { .uid = 1000, .gid = 1001 };
+	struct job job = {
+		.kind = JOB_END_PROCESSES,
+		.peer = &peer,
+		.end = { processes, 2, 5000 },
+	};
+	_cleanup_buffer_ struct buffer packet = { 0 };
+	Pyenvd__Worker__Job *message;
+	int fds[JOB_MAX_FDS];
+	size_t count;
+
+	wire_encode_job(&job, &packet, fds, &count);
+	cr_expect_eq(count, 0);
+	message = pyenvd__worker__job__unpack(NULL, packet.size, packet.data);
+	cr_assert_not_null(message);
+	cr_assert_eq(message->job_case, PYENVD__WORKER__JOB__JOB_END_PROCESSES);
+	cr_expect_eq(message->peer->uid, 1000);
+	cr_assert_eq(message->end_processes->n_processes, 2);
+	cr_expect_eq(message->end_processes->processes[0]->pid, 7);
+	cr_expect_eq(message->end_processes->processes[1]->start, UINT64_MAX);
+	cr_expect_eq(message->end_processes->grace_ms, 5000);
+	pyenvd__worker__job__free_unpacked(message, NULL);
+}
+
 static struct job_result result;
 static struct wire_kept kept;
 static struct job_progress progress;
