@@ -98,40 +98,7 @@ static int fill_request(struct runner *runner, struct error *err)
 	return 0;
 }
 
-/* ---- the stock runner */
-
-/* As Flink finds it, where there is no FLINK_HOME that has it. */
-static const char find_stock_runner[] =
-	"import os, pyflink, sys\n"
-	"path = os.path.join(os.path.abspath(os.path.dirname(pyflink.__file__)), 'bin',\n"
-	"                    '" STOCK_RUNNER "')\n"
-	"os.execv(path, [path] + sys.argv[1:])\n";
-
-static int run_stock(struct runner *runner, char **argv, int argc)
-{
-	const char *home = getenv("FLINK_HOME"), *python = getenv("python");
-	char **words = new0_array(char *, (size_t)argc + 4);
-	struct error err;
-	int i;
-
-	if (!text_is_empty(home)) {
-		_cleanup_free_ char *path = text_format("%s/bin/" STOCK_RUNNER, home);
-
-		argv[0] = path;
-		execv(path, argv);
-	}
-	words[0] = (char *)(text_is_empty(python) ? "python" : python);
-	words[1] = (char *)"-c";
-	words[2] = (char *)find_stock_runner;
-	for (i = 1; i < argc; i++)
-		words[2 + i] = argv[i];
-	execvp(words[0], words);
-	fail_errno(&err, -errno, NULL, "cannot execute '%s' to find Flink's own runner", words[0]);
-	free(words);
-	return fail_runner(runner, &err);
-}
-
-/* ---- ours */
+/* ---- the boot log */
 
 /* What was written so far stays: workers of one TaskManager share it. */
 static void open_boot_log(void)
@@ -150,6 +117,62 @@ static void open_boot_log(void)
 	dup2(fd, STDERR_FILENO);
 	close(fd);
 }
+
+/* ---- the stock runner */
+
+/* As Flink finds it, where its scripts did not say where it is. */
+static const char find_stock_runner[] =
+	"import os, pyflink, sys\n"
+	"path = os.path.join(os.path.abspath(os.path.dirname(pyflink.__file__)), 'bin',\n"
+	"                    '" STOCK_RUNNER "')\n"
+	"os.execv(path, [path] + sys.argv[1:])\n";
+
+static void try_stock(const char *variable, const char *below, char **argv)
+{
+	const char *directory = getenv(variable);
+	_cleanup_free_ char *path = NULL;
+
+	if (text_is_empty(directory))
+		return;
+	path = text_format("%s%s/" STOCK_RUNNER, directory, below);
+	argv[0] = path;
+	execv(path, argv);
+	argv[0] = (char *)command_runner.name;
+}
+
+/* A relative interpreter is one of the archives that Flink extracted. */
+static void ask_python(char **argv, int argc, struct error *err)
+{
+	const char *python = getenv("python"), *archives = getenv("_PYTHON_WORKING_DIR");
+	char **words = new0_array(char *, (size_t)argc + 4);
+	int i;
+
+	words[0] = (char *)(text_is_empty(python) ? "python" : python);
+	words[1] = (char *)"-c";
+	words[2] = (char *)find_stock_runner;
+	for (i = 1; i < argc; i++)
+		words[2 + i] = argv[i];
+	if (!text_is_empty(archives) && chdir(archives))
+		fail_errno(err, -errno, NULL, "cannot enter '%s'", archives);
+	else if (execvp(words[0], words))
+		fail_errno(err, -errno, NULL, "cannot execute '%s' to find Flink's own runner",
+			words[0]);
+	free(words);
+}
+
+static int run_stock(struct runner *runner, char **argv, int argc)
+{
+	struct error err = { 0 };
+
+	/* Of Flink's scripts those that start a TaskManager export the latter alone. */
+	try_stock("FLINK_HOME", "/bin", argv);
+	try_stock("FLINK_BIN_DIR", "", argv);
+	ask_python(argv, argc, &err);
+	open_boot_log();
+	return fail_runner(runner, &err);
+}
+
+/* ---- ours */
 
 /* Flink reads the boot log where it said it would be. */
 static int enter(const Pyenvd__V1__CreateEnvironmentResponse *response, struct error *err)
