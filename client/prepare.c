@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include "base/util.h"
+#include "client/expand.h"
 #include "client/progress.h"
 #include "client/upload-requirements.h"
 #include "client/upload.h"
@@ -107,6 +108,15 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 	return true;
 }
 
+/* Then its paths can be given up. */
+static bool expand_instead(struct preparation *preparation, const struct pyenvd_error *error)
+{
+	bool is_about_source = text_equal(error->reason, "SOURCE_NOT_FOUND") ||
+		text_equal(error->reason, "SOURCE_UNREADABLE");
+
+	return is_about_source && expand_flink(preparation->request);
+}
+
 /* Each file of the bundle once. */
 static bool supply(struct preparation *preparation, struct pyenvd_error *error)
 {
@@ -187,6 +197,7 @@ static bool recall_uploads(struct preparation *preparation, const struct pyenvd_
 	if (!text_equal(error->reason, "REQUEST_ID_REUSED") || preparation->is_recalled)
 		return false;
 	preparation->is_recalled = true;
+	expand_flink(preparation->request);
 	for (i = 0; (given = request_get_path(preparation->request, i)); i++) {
 		_cleanup_free_ char *path = text_copy(given);
 
@@ -270,7 +281,7 @@ int prepare_environment(const struct session *session, struct request *request,
 		pyenvd_create_environment(session->client, &request->message,
 			preparation.is_watched ? &watcher : NULL, ret, &error);
 	} while (error.code &&
-		(upload_instead(&preparation, &error) ||
+		(expand_instead(&preparation, &error) || upload_instead(&preparation, &error) ||
 			upload_requirements_instead(&preparation, &error) ||
 			supply(&preparation, &error) || recall_uploads(&preparation, &error)));
 	for (i = 0; !error.code && i < (*ret)->n_layers; i++)

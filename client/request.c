@@ -274,7 +274,7 @@ static int take_python_path(void *data, const char *value, struct error *err)
 	return 0;
 }
 
-static void add_variable(struct request *request, const char *name, size_t size, const char *value)
+void request_add_variable(struct request *request, const char *name, size_t size, const char *value)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
 	Pyenvd__V1__CreateEnvironmentRequest__VariablesEntry *entry;
@@ -302,7 +302,7 @@ static int take_env(void *data, const char *value, struct error *err)
 	if (!equals || equals == value)
 		return fail(err, -EINVAL, NULL, "'--env %s': not NAME=VALUE", value);
 	request_begin(data);
-	add_variable(data, value, (size_t)(equals - value), equals + 1);
+	request_add_variable(data, value, (size_t)(equals - value), equals + 1);
 	return 0;
 }
 
