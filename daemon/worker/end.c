@@ -10,11 +10,15 @@
  * A group has no descriptor, only the leader's number, and kill() takes that. The kernel gives
  * a number to nobody else while it is a process's or a group's. While the leader's pidfd says
  * that it lives, the number is its own, and so the group is the one that it leads: that is
- * looked at right before each signal. Once it is gone, and the last of the group with it, the
- * number may come to mean others, and is not used any more. But children may stay that do not
- * heed SIGTERM. So that they can be ended nevertheless, all members are opened while the leader
- * lives, and are afterwards signalled one by one, by their own descriptors. What cannot be
- * found in this way is who joined after that and outlives the leader: it is left alone.
+ * looked at right before each signal. (For the number to mean others by the next system call,
+ * the leader and all of its group would have to end in between, and the kernel to go through
+ * all other numbers, and the new owner to make a group. Linux 6.9 can signal a group by the
+ * leader's pidfd; but there is one way for all kernels.) Once the leader is gone, and the last
+ * of the group with it, the number may come to mean others, and is not used any more. But
+ * children may stay that do not heed SIGTERM. So that they can be ended nevertheless, all
+ * members are opened while the leader lives, and are afterwards signalled one by one, by their
+ * own descriptors. What cannot be found in this way is who joined after that and outlives the
+ * leader: it is left alone.
  *
  *	open, look for members      all at once, in the worker
  *	SIGTERM                     from here on in a child that has become the user
