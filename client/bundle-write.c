@@ -15,12 +15,12 @@
 #include "base/fs.h"
 #include "base/sha256.h"
 #include "base/util.h"
+#include "client/requirements-files.h"
 
 #define PIECE_SIZE (256 * 1024)
 
 struct held {
-	char *name; /* owned; in the bundle */
-	const char *path; /* borrowed */
+	char *name, *path; /* owned; the first in the bundle */
 	uint64_t size;
 	uint8_t sha256[SHA256_SIZE];
 };
@@ -37,8 +37,10 @@ static void writer_deinit(struct writer *writer)
 {
 	size_t i;
 
-	for (i = 0; i < writer->count; i++)
+	for (i = 0; i < writer->count; i++) {
 		free(writer->held[i].name);
+		free(writer->held[i].path);
+	}
 	free(writer->held);
 	buffer_deinit(&writer->options);
 	buffer_deinit(&writer->files);
@@ -122,7 +124,7 @@ static char *name_for(const struct writer *writer, const char *path)
 /* What the bundle calls the file, in @ret, borrowed. */
 static int hold(struct writer *writer, const char *path, const char **ret, struct error *err)
 {
-	struct held new = { .path = path }, *held;
+	struct held new = { 0 }, *held;
 	const struct held *known;
 	char digest[SHA256_HEX_SIZE];
 	int r;
@@ -139,6 +141,7 @@ static int hold(struct writer *writer, const char *path, const char **ret, struc
 		return 0;
 	}
 	*ret = new.name = name_for(writer, path);
+	new.path = text_copy(path);
 	held = new0_array(struct held, writer->count + 1);
 	if (writer->count)
 		memcpy(held, writer->held, writer->count * sizeof(*held));
@@ -178,17 +181,47 @@ static int add_file(struct writer *writer, const char *option, const char *path,
 	return add(writer, option, value, err);
 }
 
+static int add_part(struct writer *writer, const struct requirements_here *file, bool is_first,
+	struct error *err)
+{
+	const char *name;
+	int r;
+
+	r = hold(writer, file->path, &name, err);
+	if (r)
+		return r;
+	if (is_first)
+		return add(writer, "requirements", name, err);
+	_cleanup_free_ char *value = text_format("%s#%s", name, file->name);
+
+	return add(writer, file->is_package ? "package" : "include", value, err);
+}
+
+static int hold_requirements(
+	struct writer *writer, const Pyenvd__V1__Requirements *requirements, struct error *err)
+{
+	_cleanup_(requirements_files_deinit) struct requirements_files files = { 0 };
+	const char *packages = requirements->package_directory;
+	size_t i;
+	int r;
+
+	r = requirements_files_find(requirements->path, *packages ? packages : NULL, &files, err);
+	for (i = 0; i < files.count && r == 0; i++)
+		r = add_part(writer, &files.rows[i], i == 0, err);
+	if (r == 0 && *packages)
+		buffer_append_text(&writer->options, "no-index\n");
+	return r;
+}
+
 static int add_requirements(
 	struct writer *writer, const Pyenvd__V1__Requirements *requirements, struct error *err)
 {
 	if (!requirements)
 		return 0;
-	if (!writer->by_name)
-		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"'%s': a bundle can name requirements (--by-name), not hold them",
-			requirements->path);
 	if (requirements->refresh)
 		buffer_append_text(&writer->options, "refresh\n");
+	if (!writer->by_name)
+		return hold_requirements(writer, requirements, err);
 	return add_file(
 		writer, "requirements", requirements->path, requirements->package_directory, err);
 }

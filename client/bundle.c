@@ -2,6 +2,7 @@
  *	pyenvd bundle 1
  *	archive venv.zip#venv           an option of create's, without its "--"
  *	python venv/bin/python
+ *	requirements r.txt              and, if it is held: include, package (FILE#NAME), no-index
  *	file venv.zip 1048576 <sha256>  the bundle holds it: where it is relative, it is this one
  *	content                         ends the text; the files follow, one after the other
  *
@@ -20,7 +21,7 @@
 #include "base/buffer.h"
 #include "base/util.h"
 
-#define FIRST_LINE "pyenvd bundle 1"
+#define FIRST_LINE "pyenvd bundle 1\n"
 #define MAX_TEXT (1 << 20)
 /* A file below what is no directory. */
 #define NOWHERE "/dev/null/"
@@ -40,6 +41,11 @@ void bundle_deinit(struct bundle *bundle)
 		free(bundle->words[i]);
 	for (i = 0; i < bundle->file_count; i++)
 		free(bundle->files[i].name);
+	for (i = 0; i < bundle->part_count; i++) {
+		free(bundle->parts[i].file);
+		free(bundle->parts[i].name);
+	}
+	free(bundle->parts);
 	free(bundle->words);
 	free(bundle->files);
 	free(bundle->path);
@@ -99,8 +105,8 @@ static int take_option(
 	if (i == ARRAY_SIZE(options))
 		return refuse(reader, err, "'%s' is nothing that a bundle says", name);
 	if (options[i].has_value != (*value != 0))
-		return refuse(reader, err, "'%s' %s a value", name,
-			options[i].has_value ? "needs" : "takes no");
+		return refuse(reader, err, "'%s' %s value", name,
+			options[i].has_value ? "needs a" : "takes no");
 	add_word(reader->bundle,
 		text_format("--%s%s%s%s", name, *value ? "=" : "",
 			options[i].names_file && *value != '/' ? NOWHERE : "", value));
@@ -139,6 +145,29 @@ static int take_file(const struct reader *reader, const char *value, struct erro
 	return 0;
 }
 
+/* "FILE#NAME" */
+static int take_part(
+	const struct reader *reader, const char *value, bool is_package, struct error *err)
+{
+	struct bundle *bundle = reader->bundle;
+	const char *hash = strchr(value, '#');
+	struct bundle_part *parts;
+
+	if (!hash || hash == value || !hash[1])
+		return refuse(reader, err, "not FILE#NAME");
+	parts = new0_array(struct bundle_part, bundle->part_count + 1);
+	if (bundle->part_count)
+		memcpy(parts, bundle->parts, bundle->part_count * sizeof(*parts));
+	parts[bundle->part_count++] = (struct bundle_part){
+		.file = text_format("%.*s", (int)(hash - value), value),
+		.name = text_copy(hash + 1),
+		.is_package = is_package,
+	};
+	free(bundle->parts);
+	bundle->parts = parts;
+	return 0;
+}
+
 static int take_line(struct reader *reader, char *line, struct error *err)
 {
 	char *value;
@@ -151,8 +180,15 @@ static int take_line(struct reader *reader, char *line, struct error *err)
 	if (*value)
 		*value++ = 0;
 	value += strspn(value, " \t");
-	return text_equal(line, "file") ? take_file(reader, value, err)
-					: take_option(reader, line, value, err);
+	if (text_equal(line, "file"))
+		return take_file(reader, value, err);
+	if (text_equal(line, "include") || text_equal(line, "package"))
+		return take_part(reader, value, *line == 'p', err);
+	if (text_equal(line, "no-index") && !*value) {
+		reader->bundle->no_index = true;
+		return 0;
+	}
+	return take_option(reader, line, value, err);
 }
 
 /* ---- texts */
@@ -178,13 +214,18 @@ int bundle_parse(const char *name, const char *text, struct bundle *ret, struct 
 	return r;
 }
 
-/* True: where the content begins was found. */
+/* @content: where the text ends, and what it holds begins. */
 static int read_lines(
 	struct reader *reader, const char *text, size_t size, size_t *content, struct error *err)
 {
-	const char *at = text, *end = text + size, *stop;
+	const char *at = text + strlen(FIRST_LINE), *end = text + size, *stop;
 	int r = 0;
 
+	reader->line = 1;
+	if (!text_starts_with(text, FIRST_LINE))
+		return refuse(reader, err,
+			"no bundle that this pyenvd knows: it does not begin with '%.*s'",
+			(int)strlen(FIRST_LINE) - 1, FIRST_LINE);
 	for (; at < end && r == 0; at = stop + 1) {
 		stop = memchr(at, '\n', (size_t)(end - at));
 		stop = stop ? stop : end;
@@ -193,13 +234,6 @@ static int read_lines(
 		reader->line++;
 		if (strlen(line) != (size_t)(stop - at))
 			return refuse(reader, err, "a byte that is no text");
-		if (reader->line == 1) {
-			if (!text_equal(line, FIRST_LINE))
-				return refuse(reader, err,
-					"no bundle that this pyenvd knows: it does not begin with "
-					"'" FIRST_LINE "'");
-			continue;
-		}
 		if (text_equal(line, "content")) {
 			*content = (size_t)(stop - text) + (stop < end);
 			return 0;
@@ -249,7 +283,7 @@ int bundle_read(const char *path, struct bundle *ret, struct error *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct reader reader = { .name = path, .bundle = ret };
-	_cleanup_free_ char *text = alloc0(1, MAX_TEXT);
+	_cleanup_free_ char *text = alloc0(1, MAX_TEXT + 1);
 	ssize_t size = fd < 0 ? -errno : read_text(fd, text);
 	size_t content = 0;
 	int r;
@@ -278,9 +312,74 @@ void bundle_print(const struct bundle *bundle, FILE *file)
 			value += strlen(NOWHERE);
 		fprintf(file, "%.*s%s%s\n", (int)(end - name), name, *value ? " " : "", value);
 	}
+	for (i = 0; i < bundle->part_count; i++)
+		fprintf(file, "%s %s#%s\n", bundle->parts[i].is_package ? "package" : "include",
+			bundle->parts[i].file, bundle->parts[i].name);
+	if (bundle->no_index)
+		fprintf(file, "no-index\n");
 	for (i = 0; i < bundle->file_count; i++)
 		fprintf(file, "file %s %" PRIu64 " %s\n", bundle->files[i].name,
 			bundle->files[i].size, bundle->files[i].sha256);
+}
+
+/* NULL: it is not held. */
+static const char *find_digest(const struct bundle *bundle, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < bundle->file_count; i++)
+		if (text_equal(bundle->files[i].name, name))
+			return bundle->files[i].sha256;
+	return NULL;
+}
+
+static int fail_not_held(const char *name, struct error *err)
+{
+	return fail(err, -EINVAL, "REQUEST_INVALID",
+		"'%s' is neither an absolute name nor a file of the bundle", name);
+}
+
+static int add_parts(
+	const struct bundle *bundle, Pyenvd__V1__UploadedRequirements *uploaded, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < bundle->part_count; i++) {
+		const struct bundle_part *part = &bundle->parts[i];
+		const char *digest = find_digest(bundle, part->file);
+
+		if (!digest)
+			return fail_not_held(part->file, err);
+		request_add_uploaded(uploaded, part->name, digest, part->is_package);
+	}
+	return 0;
+}
+
+/* Requirements that are held are so wholly. */
+static int use_requirements(const struct bundle *bundle, struct request *request, struct error *err)
+{
+	const char *path = request_get_requirements(request), *digest, *slash;
+	Pyenvd__V1__UploadedRequirements *uploaded;
+	int r;
+
+	if (!path || !text_starts_with(path, NOWHERE))
+		return !bundle->part_count && !bundle->no_index
+			? 0
+			: fail(err, -EINVAL, "REQUEST_INVALID",
+				  "'include', 'package' and 'no-index' belong to requirements that "
+				  "the bundle holds");
+	digest = find_digest(bundle, path + strlen(NOWHERE));
+	if (!digest)
+		return fail_not_held(path + strlen(NOWHERE), err);
+	uploaded = request_uploaded_new(bundle->part_count + 1, bundle->no_index);
+	slash = strrchr(path, '/');
+	request_add_uploaded(uploaded, slash + 1, digest, false);
+	r = add_parts(bundle, uploaded, err);
+	if (r)
+		request_free_uploaded(uploaded);
+	else
+		request_use_uploaded(request, uploaded);
+	return r;
 }
 
 /* What is held stands for nothing any more; what still does is not held. */
@@ -291,9 +390,7 @@ static int check_held(const struct request *request, struct error *err)
 
 	for (i = 0; (path = request_get_path(request, i)); i++)
 		if (text_starts_with(path, NOWHERE))
-			return fail(err, -EINVAL, "REQUEST_INVALID",
-				"'%s' is neither an absolute name nor a file of the bundle",
-				path + strlen(NOWHERE));
+			return fail_not_held(path + strlen(NOWHERE), err);
 	return 0;
 }
 
@@ -313,5 +410,6 @@ int bundle_fill_request(const struct bundle *bundle, struct request *request, st
 
 		request_use_digest(request, path, bundle->files[i].sha256);
 	}
-	return check_held(request, err);
+	r = use_requirements(bundle, request, err);
+	return r ? r : check_held(request, err);
 }

@@ -15,12 +15,21 @@ struct bundle_file {
 	uint64_t size, offset; /* in the bundle */
 };
 
+/* One of the files of requirements that the bundle holds, but the first. */
+struct bundle_part {
+	char *file, *name; /* owned; in the bundle, and as UploadedRequirements has it */
+	bool is_package;
+};
+
 struct bundle {
 	char *path; /* owned; NULL: it is a text that holds nothing */
 	char **words; /* owned, and the texts; options of create's: "--name=value" */
 	size_t word_count;
 	struct bundle_file *files; /* owned */
 	size_t file_count;
+	struct bundle_part *parts; /* owned */
+	size_t part_count;
+	bool no_index;
 	uint64_t size; /* that the bundle must have: up to the end of what it holds */
 };
 

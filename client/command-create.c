@@ -87,6 +87,8 @@ static int run(struct session *session, void *data)
 
 	if (create->has_ttl && create->has_pid)
 		fail(&err, -EINVAL, NULL, "'--ttl' and '--pid' exclude each other");
+	if (create->request.process.guardian_pid && !create->has_pid)
+		fail(&err, -EINVAL, NULL, "'--guardian' needs '--pid': whom to end");
 	if (create->is_shell && session->is_json)
 		fail(&err, -EINVAL, NULL, "'--shell' and '--json' exclude each other");
 	if (err.r)

@@ -270,6 +270,8 @@ void describe_lease(const Pyenvd__V1__Lease *lease, FILE *file)
 	fact("label", "%s", lease->label);
 	fact("request id", "%s", lease->request_id);
 	fact("holder", "%s", holder);
+	if (lease->guardian_pid)
+		fact("guardian", "process %" PRId32, lease->guardian_pid);
 	fact_expiry(file, lease->expires_unix_ms);
 	fact_time(file, "created", lease->created_unix_ms);
 	fact("base directory", "%s", lease->base_directory);

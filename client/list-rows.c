@@ -66,8 +66,8 @@ void list_rows_add_layer(struct table *table, const Pyenvd__V1__Layer *layer)
 
 struct table list_rows_leases(void)
 {
-	static const char *const headers[] = { "LEASE", "OWNER", "HOLDER", ">AGE", ">ENDS IN",
-		"ENVIRONMENT", "LABEL" };
+	static const char *const headers[] = { "LEASE", "OWNER", "HOLDER", ">GUARDIAN", ">AGE",
+		">ENDS IN", "ENVIRONMENT", "LABEL" };
 
 	return (struct table){ .columns = ARRAY_SIZE(headers), .headers = headers };
 }
@@ -77,6 +77,7 @@ void list_rows_add_lease(struct table *table, const Pyenvd__V1__Lease *lease)
 	table_add(table, text_copy(lease->lease_id));
 	table_add(table, describe_user(lease->uid));
 	table_add(table, describe_holder(lease));
+	table_add(table, lease->guardian_pid ? text_format("%" PRId32, lease->guardian_pid) : NULL);
 	table_add(table, age(lease->created_unix_ms));
 	table_add(table, lease->expires_unix_ms ? format_left(lease->expires_unix_ms) : NULL);
 	table_add(table, text_format("%.*s", HASH_DIGITS, lease->dependency_hash));

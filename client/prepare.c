@@ -11,7 +11,9 @@
 
 #include <stdio.h>
 #include "base/util.h"
+#include "client/expand.h"
 #include "client/progress.h"
+#include "client/upload-requirements.h"
 #include "client/upload.h"
 
 /* A path that was given up for a digest. */
@@ -106,6 +108,15 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 	return true;
 }
 
+/* Then its paths can be given up. */
+static bool expand_instead(struct preparation *preparation, const struct pyenvd_error *error)
+{
+	bool is_about_source = text_equal(error->reason, "SOURCE_NOT_FOUND") ||
+		text_equal(error->reason, "SOURCE_UNREADABLE");
+
+	return is_about_source && expand_flink(preparation->request);
+}
+
 /* Each file of the bundle once. */
 static bool supply(struct preparation *preparation, struct pyenvd_error *error)
 {
@@ -128,6 +139,53 @@ static bool supply(struct preparation *preparation, struct pyenvd_error *error)
 		       file->sha256, progress_of(preparation), error) == PYENVD_OK;
 }
 
+static void use_uploaded(
+	struct preparation *preparation, Pyenvd__V1__UploadedRequirements *uploaded)
+{
+	use_digest(preparation, request_get_requirements(preparation->request), uploaded->sha256);
+	request_use_uploaded(preparation->request, uploaded);
+}
+
+/* The same for requirements, of which all is given up for digests if any of it cannot be
+ * read. */
+static bool upload_requirements_instead(struct preparation *preparation, struct pyenvd_error *error)
+{
+	const char *path = request_get_requirements(preparation->request);
+	Pyenvd__V1__UploadedRequirements *uploaded;
+	struct pyenvd_error failed;
+
+	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
+		!text_equal(error->reason, "SOURCE_UNREADABLE"))
+		return false;
+	if (!path || !text_equal(error->source, path) || !upload_is_possible(path))
+		return false;
+	if (upload_requirements(preparation->session, path,
+		    request_get_packages(preparation->request), true, progress_of(preparation),
+		    &uploaded, &failed) == PYENVD_OK) {
+		use_uploaded(preparation, uploaded);
+		return true;
+	}
+	/* What cannot be read here either is what the daemon's reason is about. */
+	if (*failed.reason)
+		*error = failed;
+	else
+		memcpy(error->message, failed.message, sizeof(error->message));
+	return false;
+}
+
+static void recall_requirements(struct preparation *preparation)
+{
+	const char *path = request_get_requirements(preparation->request);
+	Pyenvd__V1__UploadedRequirements *uploaded;
+	struct pyenvd_error ignored;
+
+	if (path && upload_is_possible(path) &&
+		upload_requirements(preparation->session, path,
+			request_get_packages(preparation->request), false, progress_of(preparation),
+			&uploaded, &ignored) == PYENVD_OK)
+		use_uploaded(preparation, uploaded);
+}
+
 /* The same, for a request that may be one with digests. */
 static bool recall_uploads(struct preparation *preparation, const struct pyenvd_error *error)
 {
@@ -139,6 +197,7 @@ static bool recall_uploads(struct preparation *preparation, const struct pyenvd_
 	if (!text_equal(error->reason, "REQUEST_ID_REUSED") || preparation->is_recalled)
 		return false;
 	preparation->is_recalled = true;
+	expand_flink(preparation->request);
 	for (i = 0; (given = request_get_path(preparation->request, i)); i++) {
 		_cleanup_free_ char *path = text_copy(given);
 
@@ -147,6 +206,7 @@ static bool recall_uploads(struct preparation *preparation, const struct pyenvd_
 				&ignored) == PYENVD_OK)
 			use_digest(preparation, path, uploaded.sha256);
 	}
+	recall_requirements(preparation);
 	return preparation->swap_count > 0;
 }
 
@@ -221,8 +281,9 @@ int prepare_environment(const struct session *session, struct request *request,
 		pyenvd_create_environment(session->client, &request->message,
 			preparation.is_watched ? &watcher : NULL, ret, &error);
 	} while (error.code &&
-		(upload_instead(&preparation, &error) || supply(&preparation, &error) ||
-			recall_uploads(&preparation, &error)));
+		(expand_instead(&preparation, &error) || upload_instead(&preparation, &error) ||
+			upload_requirements_instead(&preparation, &error) ||
+			supply(&preparation, &error) || recall_uploads(&preparation, &error)));
 	for (i = 0; !error.code && i < (*ret)->n_layers; i++)
 		name_source(&preparation, &(*ret)->layers[i]->source);
 	return end(&preparation, &error);

@@ -76,6 +76,7 @@ void request_deinit(struct request *request)
 	free_text(request->docker_worker.container_image);
 	free_text(request->requirements.path);
 	free_text(request->requirements.package_directory);
+	request_free_uploaded(request->requirements.uploaded);
 	*request = (struct request){ 0 };
 }
 
@@ -273,7 +274,7 @@ static int take_python_path(void *data, const char *value, struct error *err)
 	return 0;
 }
 
-static void add_variable(struct request *request, const char *name, size_t size, const char *value)
+void request_add_variable(struct request *request, const char *name, size_t size, const char *value)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
 	Pyenvd__V1__CreateEnvironmentRequest__VariablesEntry *entry;
@@ -301,7 +302,7 @@ static int take_env(void *data, const char *value, struct error *err)
 	if (!equals || equals == value)
 		return fail(err, -EINVAL, NULL, "'--env %s': not NAME=VALUE", value);
 	request_begin(data);
-	add_variable(data, value, (size_t)(equals - value), equals + 1);
+	request_add_variable(data, value, (size_t)(equals - value), equals + 1);
 	return 0;
 }
 
@@ -427,6 +428,10 @@ const struct argument request_arguments[] = {
 		"pyenvd's own",
 		take_worker_command },
 	{ "docker", 0, "IMAGE", "Beam starts workers as containers of this image", take_docker },
+	{ "guardian", 0, "PID",
+		"when this process ends, the one that holds the lease\n"
+		"is ended",
+		request_take_guardian },
 	{ "label", 0, "TEXT", "what lists show; not part of the identity", take_label },
 	{ "request-id", 0, "ID", "the same id gives the same lease", take_request_id },
 	{ 0 },

@@ -94,7 +94,7 @@ static int fill_request(struct runner *runner, struct error *err)
 		request_set_python(request, text_is_empty(python) ? "python" : python);
 	request_set_base(request, getenv("PATH"), runner->python_path);
 	request_hold_by_process(request, 0);
-	(void)getppid();
+	request_set_guardian(request, getppid());
 	return 0;
 }
 

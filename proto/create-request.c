@@ -79,22 +79,6 @@ static int to_files(
 	return 0;
 }
 
-static int to_requirements(
-	const Pyenvd__V1__Requirements *wire, struct spec_requirements *ret, struct error *err)
-{
-	int r;
-
-	r = spec_check_path(wire->path, "requirements.path", err);
-	if (r == 0 && *wire->package_directory)
-		r = spec_check_path(wire->package_directory, "requirements.package_directory", err);
-	if (r)
-		return r;
-	ret->path = text_copy(wire->path);
-	ret->packages = *wire->package_directory ? text_copy(wire->package_directory) : NULL;
-	ret->refresh = wire->refresh;
-	return 0;
-}
-
 static int to_variables(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err)
 {
@@ -151,6 +135,10 @@ static int to_holder(const Pyenvd__V1__Holder *wire, struct spec *spec, struct e
 		if (spec->holder_pid < 0)
 			return fail(err, -EINVAL, "REQUEST_INVALID", "holder: %d is no process id",
 				spec->holder_pid);
+		spec->guardian_pid = wire->process->guardian_pid;
+		if (spec->guardian_pid < 0)
+			return fail(err, -EINVAL, "REQUEST_INVALID",
+				"guardian: %d is no process id", spec->guardian_pid);
 		return 0;
 	case PYENVD__V1__HOLDER__HOLDER_CONNECTION:
 		spec->holder = SPEC_HOLDER_CONNECTION;
@@ -244,7 +232,7 @@ static int to_inputs(
 	if (r == 0)
 		r = to_files(wire, spec, err);
 	if (r == 0 && wire->requirements)
-		r = to_requirements(wire->requirements, &spec->requirements, err);
+		r = create_request_to_requirements(wire->requirements, &spec->requirements, err);
 	if (r == 0)
 		r = to_variables(wire, spec, err);
 	return r;

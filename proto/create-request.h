@@ -12,3 +12,5 @@ int create_request_to_spec(
  * rest of it. */
 int create_request_fill_flink(
 	const Pyenvd__V1__CreateEnvironmentRequest *wire, struct spec *spec, struct error *err);
+int create_request_to_requirements(
+	const Pyenvd__V1__Requirements *wire, struct spec_requirements *ret, struct error *err);

@@ -337,6 +337,18 @@ void hash_environment(
 	add_details(parts, ret);
 }
 
+/* Comes last, and only where there are any. */
+static void add_uploads(struct encoder *encoder, const struct spec_upload *uploads, size_t count)
+{
+	size_t i;
+
+	add_number(encoder, count);
+	for (i = 0; i < count; i++) {
+		add_text(encoder, uploads[i].name);
+		add_text(encoder, uploads[i].digest);
+	}
+}
+
 void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX_SIZE])
 {
 	struct encoder encoder;
@@ -375,6 +387,16 @@ void hash_request(const struct spec *spec, const char *salt, char ret[SHA256_HEX
 	add_worker(&encoder, spec, NULL);
 	if (spec->requirements.refresh)
 		add_text(&encoder, "refresh");
+	if (spec->requirements.file_count) {
+		add_text(&encoder, "uploads");
+		add_uploads(&encoder, spec->requirements.files, spec->requirements.file_count);
+		add_uploads(&encoder, spec->requirements.package_files,
+			spec->requirements.package_count);
+	}
+	if (spec->guardian_pid) {
+		add_text(&encoder, "guardian");
+		add_number(&encoder, (uint64_t)spec->guardian_pid);
+	}
 	end(&encoder, ret);
 }
 

@@ -15,12 +15,19 @@ const char *job_opened_path(const struct job *job)
 	case JOB_DIGEST:
 		return job->digest.path;
 	case JOB_REQUIREMENTS:
-		return job->requirements.path;
+		return job->requirements.uploads ? NULL : job->requirements.path;
 	case JOB_INSTALL:
-		return job->install.source.path;
+		return job->install.source.uploads ? NULL : job->install.source.path;
 	default:
 		return NULL;
 	}
+}
+
+static size_t add_uploads(const struct job_requirements *source, int *fds, size_t count)
+{
+	if (source->uploads)
+		fds[count++] = source->uploads->directory_fd;
+	return count;
 }
 
 static size_t list_install_fds(const struct job_install *install, int *fds)
@@ -33,7 +40,7 @@ static size_t list_install_fds(const struct job_install *install, int *fds)
 		fds[count++] = install->siblings[i];
 	if (install->interpreter_layer_fd >= 0)
 		fds[count++] = install->interpreter_layer_fd;
-	return count;
+	return add_uploads(&install->source, fds, count);
 }
 
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
@@ -48,6 +55,8 @@ size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
 		return job->extract.has_source ? 2 : 1;
 	case JOB_INSTALL:
 		return list_install_fds(&job->install, fds);
+	case JOB_REQUIREMENTS:
+		return add_uploads(&job->requirements, fds, 0);
 	case JOB_COPY:
 		fds[0] = job->copy.from_fd;
 		fds[1] = job->copy.to_fd;

@@ -13,6 +13,7 @@
 #include "base/identity.h"
 #include "base/list.h"
 #include "base/sha256.h"
+#include "proto/process.h"
 
 enum job_kind {
 	JOB_LOCATE = 1,
@@ -27,6 +28,7 @@ enum job_kind {
 	JOB_INSTALL,
 	JOB_END_USER,
 	JOB_RECEIVE,
+	JOB_END_PROCESSES,
 };
 
 enum job_layer {
@@ -108,15 +110,33 @@ struct job_python {
 	bool needs_home;
 };
 
+/* What is in a directory of artifacts, and what it is called where it comes from. */
+struct job_upload {
+	char *name, *file;
+};
+
+/* Requirements that were uploaded. */
+struct job_uploads {
+	int directory_fd; /* borrowed */
+	const struct job_upload *files; /* the requirements file, then what it includes */
+	size_t file_count;
+	bool has_packages; /* nothing else is installed */
+	const struct job_upload *packages;
+	size_t package_count;
+};
+
 struct job_requirements {
 	const char *path, *packages; /* the second NULL: from an index */
 	uint32_t threads;
+	const struct job_uploads *uploads; /* where they are instead; or NULL */
 };
 
 /* One that was read. */
 struct job_file {
 	const char *path;
+	const char *name; /* beside the requirements file, or "packages/…"; NULL: a directory */
 	struct fs_identity identity;
+	uint8_t sha256[SHA256_SIZE];
 };
 
 #define JOB_MAX_SIBLINGS 8
@@ -160,6 +180,14 @@ struct job_receive {
 	uint64_t size, reserve_bytes;
 };
 
+#define JOB_MAX_PROCESSES 256
+
+struct job_end {
+	const struct process *processes; /* at most JOB_MAX_PROCESSES */
+	size_t count;
+	uint32_t grace_ms;
+};
+
 struct job_progress {
 	enum job_phase phase;
 	uint64_t done_bytes, total_bytes, done_entries;
@@ -192,7 +220,8 @@ struct job_result {
 
 struct job {
 	enum job_kind kind;
-	const struct identity *peer; /* who opens sources; NULL where there are none */
+	/* Who opens sources, and may do what else is done; NULL where there is nothing such. */
+	const struct identity *peer;
 	union {
 		struct job_locate locate;
 		struct job_digest digest;
@@ -206,6 +235,7 @@ struct job {
 		const char *checkpoint_path;
 		int sync_fd; /* borrowed */
 		struct job_receive receive;
+		struct job_end end;
 	};
 
 	/* Called when they happen; `digested` and `progress` may be NULL. */
@@ -227,7 +257,7 @@ bool job_runs_programs(const struct job *job);
 /* What it opens first, as a client, which may never end; NULL: nothing. */
 const char *job_opened_path(const struct job *job);
 
-#define JOB_MAX_FDS (3 + JOB_MAX_SIBLINGS)
+#define JOB_MAX_FDS (4 + JOB_MAX_SIBLINGS)
 
 /* The descriptors that go with it (borrowed); returns how many. */
 size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS]);

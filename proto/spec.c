@@ -14,6 +14,26 @@ static void free_file(struct spec_file *file)
 	free(file->name);
 }
 
+static void free_uploads(struct spec_upload *uploads, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		free(uploads[i].name);
+		free(uploads[i].digest);
+	}
+	free(uploads);
+}
+
+void spec_requirements_deinit(struct spec_requirements *requirements)
+{
+	free(requirements->path);
+	free(requirements->packages);
+	free_uploads(requirements->files, requirements->file_count);
+	free_uploads(requirements->package_files, requirements->package_count);
+	*requirements = (struct spec_requirements){ 0 };
+}
+
 const char *spec_get_digest(const char *path)
 {
 	return text_starts_with(path, SPEC_ARTIFACT) ? path + strlen(SPEC_ARTIFACT) : NULL;
@@ -36,8 +56,7 @@ void spec_deinit(struct spec *spec)
 	free(spec->variables);
 	free(spec->request_id);
 	free(spec->label);
-	free(spec->requirements.path);
-	free(spec->requirements.packages);
+	spec_requirements_deinit(&spec->requirements);
 	free(spec->python);
 	free(spec->python_path);
 	free(spec->base_path);

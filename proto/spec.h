@@ -34,9 +34,19 @@ struct spec_variable {
 	char *name, *value; /* owned */
 };
 
+/* An artifact by its digest, and what it is called where it comes from. */
+struct spec_upload {
+	char *name, *digest; /* owned */
+};
+
 struct spec_requirements {
 	char *path; /* owned; NULL: none */
-	char *packages; /* owned; a directory, from which alone is installed; NULL: an index */
+	/* Owned; a directory, from which alone is installed, empty where its packages were
+	 * uploaded; NULL: an index. */
+	char *packages;
+	/* Where they were uploaded: the one that path names, then what it includes. */
+	struct spec_upload *files, *package_files; /* owned */
+	size_t file_count, package_count;
 	bool refresh; /* whatever is there, what an index says now */
 };
 
@@ -66,6 +76,7 @@ struct spec {
 	enum job_compile compile;
 	enum spec_holder holder;
 	int32_t holder_pid; /* 0: the peer */
+	int32_t guardian_pid; /* of SPEC_HOLDER_PROCESS; 0: none */
 	uint32_t holder_seconds; /* of SPEC_HOLDER_TIME */
 	uint32_t holder_grace_ms;
 	enum spec_worker worker;
@@ -76,6 +87,7 @@ struct spec {
 /* The digest of a path that names an artifact; else NULL. */
 const char *spec_get_digest(const char *path);
 
+void spec_requirements_deinit(struct spec_requirements *requirements);
 void spec_deinit(struct spec *spec);
 
 /* REQUEST_INVALID in the name of @field: longer than @limit bytes; not an absolute

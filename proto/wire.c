@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "proto/wire-file.h"
-#include "worker.pb-c.h"
+#include "proto/wire-internal.h"
 
 static void pack(const Pyenvd__Worker__Job *message, struct buffer *ret)
 {
@@ -80,36 +80,27 @@ static Pyenvd__Worker__Identity *from_identity(
 	return ret;
 }
 
-static Pyenvd__Worker__Requirements *from_requirements(
-	const struct job_requirements *in, Pyenvd__Worker__Requirements *ret)
-{
-	pyenvd__worker__requirements__init(ret);
-	ret->path = (char *)in->path;
-	ret->packages = text_of(in->packages);
-	ret->threads = in->threads;
-	return ret;
-}
-
 static void encode_requirements(
 	Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
-	Pyenvd__Worker__Requirements requirements;
+	struct wire_requirements requirements;
 
 	message->job_case = PYENVD__WORKER__JOB__JOB_REQUIREMENTS;
-	message->requirements = from_requirements(&job->requirements, &requirements);
+	message->requirements = wire_from_requirements(&job->requirements, &requirements);
 	pack(message, ret);
+	wire_requirements_deinit(&requirements);
 }
 
 static void encode_install(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	const struct job_install *in = &job->install;
 	Pyenvd__Worker__Install install = PYENVD__WORKER__INSTALL__INIT;
-	Pyenvd__Worker__Requirements source;
+	struct wire_requirements source;
 	Pyenvd__Worker__Identity slot;
 	Pyenvd__Worker__Limits limits;
 
 	from_limits(in->limits, &limits);
-	install.source = from_requirements(&in->source, &source);
+	install.source = wire_from_requirements(&in->source, &source);
 	install.expected_sha256.data = (uint8_t *)in->expected_sha256;
 	install.expected_sha256.len = SHA256_SIZE;
 	install.uv = text_of(in->uv);
@@ -134,6 +125,7 @@ static void encode_install(Pyenvd__Worker__Job *message, const struct job *job, 
 	message->job_case = PYENVD__WORKER__JOB__JOB_INSTALL;
 	message->install = &install;
 	pack(message, ret);
+	wire_requirements_deinit(&source);
 }
 
 static void encode_end_user(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
@@ -226,6 +218,27 @@ static void encode_receive(Pyenvd__Worker__Job *message, const struct job *job, 
 	pack(message, ret);
 }
 
+static void encode_end(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
+{
+	Pyenvd__Worker__EndProcesses end = PYENVD__WORKER__END_PROCESSES__INIT;
+	Pyenvd__Worker__EndProcesses__Process processes[JOB_MAX_PROCESSES];
+	Pyenvd__Worker__EndProcesses__Process *pointers[JOB_MAX_PROCESSES];
+	size_t i;
+
+	for (i = 0; i < job->end.count; i++) {
+		pyenvd__worker__end_processes__process__init(&processes[i]);
+		processes[i].pid = job->end.processes[i].pid;
+		processes[i].start = job->end.processes[i].start;
+		pointers[i] = &processes[i];
+	}
+	end.processes = pointers;
+	end.n_processes = job->end.count;
+	end.grace_ms = job->end.grace_ms;
+	message->job_case = PYENVD__WORKER__JOB__JOB_END_PROCESSES;
+	message->end_processes = &end;
+	pack(message, ret);
+}
+
 static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, struct buffer *ret)
 {
 	Pyenvd__Worker__Checkpoint checkpoint = PYENVD__WORKER__CHECKPOINT__INIT;
@@ -263,6 +276,7 @@ void wire_encode_job(
 		[JOB_INSTALL] = encode_install,
 		[JOB_END_USER] = encode_end_user,
 		[JOB_RECEIVE] = encode_receive,
+		[JOB_END_PROCESSES] = encode_end,
 	};
 	Pyenvd__Worker__Identity identity;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
@@ -349,29 +363,6 @@ static enum wire_event to_probed(const Pyenvd__Worker__Probed *probed, struct jo
 	return WIRE_RESULT;
 }
 
-static int to_read(const Pyenvd__Worker__RequirementsRead *read, enum wire_event *ret,
-	struct job_result *result, struct wire_kept *kept)
-{
-	size_t i;
-
-	if (read->sha256.len != SHA256_SIZE)
-		return -EBADMSG;
-	memcpy(result->sha256, read->sha256.data, SHA256_SIZE);
-	kept->files = new0_array(struct job_file, read->n_files);
-	for (i = 0; i < read->n_files; i++) {
-		kept->files[i].path = read->files[i]->path;
-		wire_file_to(read->files[i]->identity, &kept->files[i].identity);
-	}
-	result->files = kept->files;
-	result->file_count = read->n_files;
-	result->requirement_count = read->count;
-	result->is_pinned = read->is_pinned;
-	result->needs_pip = read->needs_pip;
-	result->specifiers = read->specifiers;
-	*ret = WIRE_RESULT;
-	return 0;
-}
-
 static enum wire_event to_installed(
 	const Pyenvd__Worker__Installed *installed, struct job_result *result)
 {
@@ -434,7 +425,8 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		*ret = to_probed(event->probed, &result->python);
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_REQUIREMENTS_READ:
-		r = to_read(event->requirements_read, ret, result, kept);
+		r = wire_to_read(event->requirements_read, result, kept);
+		*ret = WIRE_RESULT;
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_INSTALLED:
 		*ret = to_installed(event->installed, result);

@@ -20,10 +20,10 @@ enum wire_event {
 
 /* What a result points into. */
 struct wire_kept {
-	char **texts; /* owned; of job_result.failures */
+	char **texts; /* owned; of job_result.failures, or paths and names of files */
 	size_t count;
 	void *event; /* owned; the message that other texts are in */
-	struct job_file *files; /* owned; the paths are the event's */
+	struct job_file *files; /* owned; what is in them is in texts, or the event */
 };
 
 void wire_kept_deinit(struct wire_kept *kept);

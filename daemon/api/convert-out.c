@@ -294,6 +294,7 @@ Pyenvd__V1__Lease *convert_lease(
 	wire->request_id = copy(pool, lease->request_id);
 	wire->holder = (char *)holders[lease->holder];
 	wire->holder_pid = lease->pid;
+	wire->guardian_pid = lease->guardian_pid;
 	wire->expires_unix_ms = lease->expires;
 	wire->created_unix_ms = lease->created;
 	wire->base_directory = convert_keep(pool, manager_lease_directory(manager, lease->id));

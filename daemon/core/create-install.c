@@ -1,5 +1,6 @@
 /*
  *	read -> what the requirements say, as a digest; side by side with the inputs
+ *	     -> for a container: all that was read is kept (create-keep.c)
  *	     -> with the interpreter, which may be in one of them: the layer's key
  *	     -> the layer is READY, and what an index says now is not asked for: found
  *	     -> it is being made: join
@@ -11,16 +12,24 @@
 
 static struct readings_subject subject_of(const struct create_work *work)
 {
-	const struct spec *spec = work->create->spec;
-
-	return (struct readings_subject){
-		.path = spec->requirements.path,
-		.packages = spec->requirements.packages,
-		.peer = work->create->peer,
-	};
+	return readings_subject_of(work->create->spec, work->install.uploaded, work->create->peer);
 }
 
 /* ---- reading */
+
+int create_install_begin(struct create_work *work, struct error *err)
+{
+	const struct spec_requirements *requirements = &work->create->spec->requirements;
+	int r;
+
+	if (!requirements->file_count)
+		return 0;
+	r = uploaded_new(work->creates->artifacts, work->create->peer->identity.uid, requirements,
+		&work->install.uploaded, err);
+	if (r)
+		work->create->blamed = requirements->path;
+	return r;
+}
 
 void create_install_look(struct create_work *work)
 {
@@ -29,6 +38,8 @@ void create_install_look(struct create_work *work)
 	if (subject.path)
 		work->install.is_read = readings_look(
 			work->creates->readings, &subject, &work->install.reading);
+	if (work->install.is_read)
+		create_keep_take(work, work->install.reading.files);
 }
 
 static void on_read(struct creation_waiter *waiter, const struct error *err)
@@ -36,11 +47,18 @@ static void on_read(struct creation_waiter *waiter, const struct error *err)
 	struct create_install *install = container_of(waiter, struct create_install, waiter);
 	struct create_work *work = container_of(install, struct create_work, install);
 	struct reading_work *reading = STEAL(install->work);
+	struct error failed = { 0 };
 
-	if (!err)
-		reading_copy(&install->reading, reading_work_result(reading));
-	install->is_read = !err;
-	create_work_resolved(work, err);
+	if (err) {
+		work->create->blamed = work->create->spec->requirements.path;
+		create_work_resolved(work, err);
+		return;
+	}
+	reading_copy(&install->reading, reading_work_result(reading));
+	install->is_read = true;
+	create_keep_take(work, install->reading.files);
+	if (create_keep_begin(work, &failed) != CREATE_E_LATER)
+		create_work_resolved(work, failed.r ? &failed : NULL);
 }
 
 int create_install_read(struct create_work *work, struct error *err)
@@ -48,8 +66,10 @@ int create_install_read(struct create_work *work, struct error *err)
 	struct readings_subject subject = subject_of(work);
 	struct create_install *install = &work->install;
 
-	if (!subject.path || install->is_read)
+	if (!subject.path)
 		return 0;
+	if (install->is_read)
+		return create_keep_begin(work, err);
 	install->has_waited = true;
 	install->waiter.done = on_read;
 	install->work = readings_begin(work->creates->readings, &subject);
@@ -168,6 +188,7 @@ static int make(struct create_work *work, const char *key, int64_t owner, bool r
 	const struct input *input = interpreter_input(work);
 	const struct layers_install install = {
 		.packages = spec->requirements.packages,
+		.uploaded = work->install.uploaded,
 		.python = work->interpreter.path,
 		.home = work->interpreter.home,
 		.version = work->interpreter.python.version,
@@ -229,6 +250,8 @@ void create_install_leave(struct create_work *work)
 	struct create_install *install = &work->install;
 
 	creation_leave(&install->waiter);
+	create_keep_leave(work);
+	install->uploaded = uploaded_unref(install->uploaded);
 	install->making = NULL;
 	install->work = NULL;
 	if (install->is_ready)
@@ -243,6 +266,7 @@ struct job_progress create_install_progress(const struct create_work *work)
 	if (work->install.making)
 		return making_progress(work->install.making);
 	return (struct job_progress){
-		.phase = work->install.work ? JOB_PHASE_DIGEST : JOB_PHASE_WAITING,
+		.phase = work->install.work || work->install.keep.is_waiting ? JOB_PHASE_DIGEST
+									     : JOB_PHASE_WAITING,
 	};
 }

@@ -147,7 +147,8 @@ static void fill_artifacts(struct create_work *work)
 	const struct spec *spec = work->create->spec;
 	size_t i;
 
-	work->artifacts.rows = new0_array(struct db_lease_artifact, work->input_count);
+	work->artifacts.rows = new0_array(
+		struct db_lease_artifact, work->input_count + create_keep_count(work));
 	for (i = 0; i < work->input_count && work->inputs[i].keep; i++) {
 		struct db_lease_artifact *artifact = &work->artifacts.rows[work->artifacts.count++];
 		size_t file = i - spec->archive_count;
@@ -157,6 +158,7 @@ static void fill_artifacts(struct create_work *work)
 			: text_format("python_files/%zu/%s", file, spec->files[file].name);
 		memcpy(artifact->digest, work->inputs[i].layer.digest, sizeof(artifact->digest));
 	}
+	create_keep_add_artifacts(work, &work->artifacts);
 }
 
 static void fill_grant(struct create_work *work)

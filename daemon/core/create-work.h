@@ -30,11 +30,22 @@ enum create_state {
 	CREATE_RECORD,
 };
 
+/* Files of requirements that become artifacts of the lease (create-keep.c). */
+struct create_keep {
+	struct readings_files files; /* none: nothing is to be kept */
+	size_t count; /* of those that are artifacts, and pinned */
+	uid_t uid; /* whose */
+	bool has_too_many, is_waiting;
+	struct creation_waiter waiter;
+};
+
 /* Requirements on their way to a layer (create-install.c). */
 struct create_install {
 	struct reading reading; /* once is_read */
 	bool is_read, is_ready, has_waited;
 	bool use_uv; /* once it is known for whom */
+	struct uploaded *uploaded; /* a reference; NULL: they are at paths */
+	struct create_keep keep;
 	enum input_origin origin;
 	struct making *making; /* borrowed; while it is waited for */
 	struct creation_waiter waiter; /* for the reading, then for the making */
@@ -88,9 +99,11 @@ int create_copy(struct create_work *work, struct error *err);
 
 /* ---- create-install.c. Without requirements these do nothing. */
 
+/* First: whether what was uploaded is there. */
+int create_install_begin(struct create_work *work, struct error *err);
 /* As the peer: whether it is known what the file says. */
 void create_install_look(struct create_work *work);
-/* 0: it is read; CREATE_E_LATER: create_work_resolved() will come. */
+/* 0: it is read, and kept; CREATE_E_LATER: create_work_resolved() will come. */
 int create_install_read(struct create_work *work, struct error *err);
 /* With the interpreter. 0: the layer is there; CREATE_E_LATER. */
 int create_install_prepare(struct create_work *work, struct error *err);
@@ -98,6 +111,17 @@ int create_install_prepare(struct create_work *work, struct error *err);
 int create_install_take(struct create_work *work, const char *layer, struct error *err);
 void create_install_leave(struct create_work *work);
 struct job_progress create_install_progress(const struct create_work *work);
+
+/* ---- create-keep.c. These do nothing unless the worker is a container. */
+
+/* Of these files. */
+void create_keep_take(struct create_work *work, const struct readings_files *files);
+/* 0: all are kept; CREATE_E_LATER: create_work_resolved() will come. */
+int create_keep_begin(struct create_work *work, struct error *err);
+/* How many rows that takes at the most; and these, behind those that are there. */
+size_t create_keep_count(const struct create_work *work);
+void create_keep_add_artifacts(const struct create_work *work, struct db_lease_artifacts *ret);
+void create_keep_leave(struct create_work *work);
 
 /* ---- create-lease.c */
 

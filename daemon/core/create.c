@@ -269,6 +269,8 @@ static int look_at_all(struct create_work *work, struct error *err)
 
 	work->interpreter.done = on_interpreter;
 	r = interpreter_prepare(&work->interpreter, work->create->spec, work->create->peer, err);
+	if (r == 0 && !work->known)
+		r = create_install_begin(work, err);
 	if (r == 0)
 		r = identity_assume(&work->create->peer->identity, err);
 	if (r)
@@ -359,6 +361,7 @@ static bool follow_leader(struct create_work *work)
 
 static int start(struct create_work *work, struct error *err)
 {
+	const struct create *create = work->create;
 	int r;
 
 	work->state = CREATE_TWIN;
@@ -368,7 +371,10 @@ static int start(struct create_work *work, struct error *err)
 	if (r)
 		return r;
 	work->state = work->known ? CREATE_INTERPRETER : CREATE_RESOLVE;
-	r = look_at_all(work, err);
+	if (!work->known)
+		r = leases_find_guardian(create->spec, create->peer, &work->grant.guardian, err);
+	if (r == 0)
+		r = look_at_all(work, err);
 	return r ? r : step(work, err);
 }
 

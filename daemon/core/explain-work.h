@@ -19,6 +19,7 @@ struct explain_work {
 	struct explain *explain;
 	struct input *inputs; /* archives, then files */
 	size_t input_count, waiting;
+	struct uploaded *uploaded; /* a reference; of requirements that were uploaded, or NULL */
 	struct reading reading; /* of requirements, if there are any */
 	struct reading_work *reading_work; /* borrowed; while it is waited for */
 	struct creation_waiter reading_waiter;

@@ -22,6 +22,7 @@ static void work_free(struct explain_work *work)
 	interpreter_deinit(&work->interpreter);
 	creation_leave(&work->reading_waiter);
 	reading_deinit(&work->reading);
+	uploaded_unref(work->uploaded);
 	for (i = 0; i < work->input_count; i++)
 		input_leave(&work->inputs[i]);
 	free(work->inputs);
@@ -122,13 +123,22 @@ static void on_read(struct creation_waiter *waiter, const struct error *err)
 
 static struct readings_subject subject_of(const struct explain_work *work)
 {
-	const struct spec *spec = work->explain->spec;
+	return readings_subject_of(work->explain->spec, work->uploaded, work->explain->peer);
+}
 
-	return (struct readings_subject){
-		.path = spec->requirements.path,
-		.packages = spec->requirements.packages,
-		.peer = work->explain->peer,
-	};
+/* Of requirements that were uploaded. */
+static int find_uploaded(struct explain_work *work, struct error *err)
+{
+	const struct spec_requirements *requirements = &work->explain->spec->requirements;
+	int r;
+
+	if (!requirements->file_count)
+		return 0;
+	r = uploaded_new(work->explains->artifacts, work->explain->peer->identity.uid, requirements,
+		&work->uploaded, err);
+	if (r)
+		work->explain->blamed = requirements->path;
+	return r;
 }
 
 static void init_inputs(struct explain_work *work)
@@ -202,7 +212,9 @@ static int start(struct explain_work *work, struct error *err)
 	int r;
 
 	init_inputs(work);
-	r = look_at_all(work, &is_read, err);
+	r = find_uploaded(work, err);
+	if (r == 0)
+		r = look_at_all(work, &is_read, err);
 	if (r)
 		return r;
 	for (i = 0; i < work->input_count; i++) {

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "daemon/core/uploaded.h"
 #include "daemon/core/layers-internal.h"
 
 /* ---- the end */
@@ -37,6 +38,7 @@ void making_install_free(struct making_install *install)
 		return;
 	close_fds(install);
 	db_install_deinit(&install->result);
+	uploaded_unref(install->uploaded);
 	free(install->packages);
 	free(install->python);
 	free(install->home);
@@ -132,6 +134,19 @@ static int open_all(struct making *making, struct error *err)
 		     : r;
 }
 
+/* What was uploaded is told by the name that it had. */
+static struct job_requirements source_of(const struct making *making)
+{
+	const struct job_uploads *uploads = uploaded_get_files(making->install->uploaded);
+
+	return (struct job_requirements){
+		.path = uploads ? uploads->files[0].name : making->path,
+		.packages = making->install->packages,
+		.threads = making->layers->core->config.threads,
+		.uploads = uploads,
+	};
+}
+
 int making_install_fill_job(struct making *making, struct error *err)
 {
 	struct core *core = making->layers->core;
@@ -148,7 +163,7 @@ int making_install_fill_job(struct making *making, struct error *err)
 		.kind = JOB_INSTALL,
 		.peer = &making->identity,
 		.install = {
-			.source = { making->path, install->packages, core->config.threads },
+			.source = source_of(making),
 			.expected_sha256 = making->expected,
 			.uv = install->use_uv ? config->uv : NULL,
 			.python = install->python,
@@ -226,6 +241,7 @@ struct making_install *making_install_new(
 	*ret = (struct making_install){
 		.making = making,
 		.packages = text_copy(install->packages),
+		.uploaded = uploaded_ref(install->uploaded),
 		.python = text_copy(install->python),
 		.home = text_copy(install->home),
 		.version = text_copy(install->version),

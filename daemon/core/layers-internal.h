@@ -22,6 +22,7 @@ struct layers {
 struct making_install {
 	struct making *making;
 	char *packages, *python, *home, *version, *interpreter_layer; /* owned; as layers_install */
+	struct uploaded *uploaded; /* a reference; or NULL */
 	bool use_uv;
 	struct slots_waiter slot;
 	bool is_waiting; /* for the slot */

@@ -10,6 +10,7 @@
 #include "daemon/core/pins.h"
 #include "daemon/core/slots.h"
 
+struct uploaded;
 struct layers;
 
 struct layers *layers_new(
@@ -19,6 +20,7 @@ struct layers *layers_free(struct layers *layers); /* nothing is being made */
 /* How requirements become a layer. */
 struct layers_install {
 	const char *packages; /* a directory; NULL: from an index */
+	struct uploaded *uploaded; /* where both were uploaded; or NULL */
 	const char *python, *home; /* absolute; the second NULL: it needs none */
 	const char *version; /* of the interpreter */
 	const char *interpreter_layer; /* the id of the one that it is in; NULL: in none */

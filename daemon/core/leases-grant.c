@@ -47,6 +47,8 @@ static int fill_holder(struct db_lease *row, const struct lease_grant *grant, st
 	row->holder = DB_HOLDER_PROCESS;
 	row->pid = process.pid;
 	row->pid_start = process.start;
+	row->guardian_pid = grant->guardian.pid;
+	row->guardian_start = grant->guardian.start;
 	return r;
 }
 
@@ -114,6 +116,8 @@ int leases_grant(
 		return r;
 	lease = lease_new(leases, &row);
 	r = lease_watch_holder(lease, err);
+	if (r == 0)
+		r = lease_watch_guardian(lease, err);
 	if (r) {
 		lease_free(lease);
 		janitor_remove_lease(leases->janitor, row.id, row.uid, row.gid);

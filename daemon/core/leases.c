@@ -7,88 +7,33 @@
  *	             ^ daemon restarts
  *	time         timer, set anew by renewal
  *
+ * A process may have a guardian, too (leases-guardian.c).
+ *
  * Nothing here counts references: what is in use is what the leases' rows say.
  */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/core/leases-internal.h"
 
-/* The pidfd of a holder, for all its leases. */
-struct holder {
-	struct map_node node; /* leases.holders */
-	char key[48];
-	struct leases *leases;
-	struct list list; /* of lease.holder_link */
-	struct watch_process watched;
-};
-
 /* ---- holders */
 
-static void on_holder_gone(struct watch_process *watched)
+static void on_holder_gone(struct processes_member *member)
 {
-	struct holder *holder = container_of(watched, struct holder, watched);
-
-	/* The last release frees the holder. */
-	while (holder) {
-		struct lease *lease = container_of(holder->list.next, struct lease, holder_link);
-
-		if (lease->holder_link.next == &holder->list)
-			holder = NULL;
-		lease_release(lease, LEASE_EXPIRED);
-	}
+	lease_release(container_of(member, struct lease, holder), LEASE_EXPIRED);
 }
 
 static int hold_by_process(struct lease *lease, struct error *err)
 {
-	struct leases *leases = lease->leases;
-	struct holder *holder;
-	struct map_node *node;
-	char key[48];
+	const struct process process = { lease->row.pid, lease->row.pid_start };
 	int r;
 
-	snprintf(key, sizeof(key), "%d/%llu", lease->row.pid,
-		(unsigned long long)lease->row.pid_start);
-	node = map_find(&leases->holders, key);
-	if (node) {
-		holder = container_of(node, struct holder, node);
-	} else {
-		holder = new0(struct holder);
-		holder->leases = leases;
-		list_init(&holder->list);
-		holder->watched.process = (struct process){ lease->row.pid, lease->row.pid_start };
-		holder->watched.gone = on_holder_gone;
-		r = watch_process_start(leases->core->watch, &holder->watched, err);
-		if (r) {
-			free(holder);
-			if (r == WATCH_E_GONE)
-				r = fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
-					"process %d, which is to hold the lease, has ended",
-					lease->row.pid);
-			return r;
-		}
-		memcpy(holder->key, key, sizeof(key));
-		map_add(&leases->holders, &holder->node, holder->key);
-	}
-	lease->holder = holder;
-	list_add(&holder->list, &lease->holder_link);
-	return 0;
-}
-
-static void leave_holder(struct lease *lease)
-{
-	struct holder *holder = STEAL(lease->holder);
-
-	if (!holder)
-		return;
-	list_remove(&lease->holder_link);
-	if (!list_is_empty(&holder->list))
-		return;
-	watch_process_stop(&holder->watched);
-	map_remove(&holder->leases->holders, &holder->node);
-	free(holder);
+	r = processes_join(&lease->leases->holders, &process, &lease->holder, err);
+	if (r == PROCESSES_E_GONE)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"process %d, which is to hold the lease, has ended", lease->row.pid);
+	return r;
 }
 
 /* Timers of libevent are not made for a month at a time. */
@@ -143,7 +88,9 @@ struct lease *lease_new(struct leases *leases, const struct db_lease *row)
 
 void lease_free(struct lease *lease)
 {
-	leave_holder(lease);
+	endings_remove(&lease->ending);
+	processes_leave(&lease->guardian);
+	processes_leave(&lease->holder);
 	timer_clear(&lease->timer);
 	map_remove(&lease->leases->map, &lease->node);
 	list_remove(&lease->link);
@@ -203,6 +150,8 @@ int leases_load(struct leases *leases, struct error *err)
 			memcpy(after, rows.rows[i].id, sizeof(after));
 			if (lease_watch_holder(lease, &why))
 				lease_release(lease, LEASE_EXPIRED);
+			else
+				lease_resume_guardian(lease);
 		}
 		free(rows.rows);
 		rows = (struct db_leases){ 0 };
@@ -318,6 +267,12 @@ struct leases *leases_new(struct core *core, struct janitor *janitor)
 
 	leases->core = core;
 	leases->janitor = janitor;
+	leases->endings = endings_new(core);
+	leases->holders = (struct processes){ .watch = core->watch, .gone = on_holder_gone };
+	leases->guardians = (struct processes){
+		.watch = core->watch,
+		.gone = lease_on_guardian_gone,
+	};
 	list_init(&leases->all);
 	leases_init_grants(leases);
 	return leases;
@@ -332,7 +287,9 @@ struct leases *leases_free(struct leases *leases)
 	list_for_each_safe (link, &leases->all)
 		lease_free(container_of(link, struct lease, link));
 	map_deinit(&leases->map);
-	map_deinit(&leases->holders);
+	processes_deinit(&leases->holders);
+	processes_deinit(&leases->guardians);
+	endings_free(leases->endings);
 	tally_deinit(&leases->tally);
 	free(leases);
 	return NULL;

@@ -20,10 +20,16 @@ int leases_load(struct leases *leases, struct error *err);
 /* Called when a lease has ended; must not use leases. */
 void leases_on_end(struct leases *leases, void (*ended)(void *data), void *data);
 
+/* The process that @spec names as guardian, as the peer names it; pid 0: none. When the
+ * request comes, not when the lease is made. */
+int leases_find_guardian(
+	const struct spec *spec, const struct peer *peer, struct process *ret, struct error *err);
+
 /* A lease that is being made. All that it points to is borrowed until done(). */
 struct lease_grant {
 	const struct spec *spec;
 	const struct peer *peer;
+	struct process guardian; /* from leases_find_guardian() */
 	const char *hash; /* of the environment */
 	int64_t owner; /* of the environment */
 	const struct db_component *components;

@@ -22,9 +22,8 @@ struct known {
 	struct map_node node; /* readings.known */
 	struct list link; /* readings.by_use: the least recently used first */
 	char *key; /* owned */
-	struct job_file *files; /* owned, the paths as well */
-	size_t file_count;
-	struct reading reading;
+	struct readings_files files;
+	struct reading reading; /* its files are these */
 };
 
 struct readings {
@@ -38,6 +37,7 @@ struct reading_work {
 	struct flight flight;
 	struct readings *readings;
 	char *path, *packages; /* owned */
+	struct uploaded *uploaded; /* a reference */
 	struct reading reading;
 };
 
@@ -53,8 +53,25 @@ void reading_deinit(struct reading *reading)
 	*reading = (struct reading){ 0 };
 }
 
+/* What was uploaded is told by the name that it had. */
+struct readings_subject readings_subject_of(
+	const struct spec *spec, struct uploaded *uploaded, const struct peer *peer)
+{
+	const struct spec_requirements *requirements = &spec->requirements;
+
+	return (struct readings_subject){
+		.path = requirements->file_count ? requirements->files[0].name : requirements->path,
+		.packages = requirements->packages,
+		.uploaded = uploaded,
+		.peer = peer,
+	};
+}
+
 static char *format_key(const struct readings_subject *subject)
 {
+	if (subject->uploaded)
+		return text_format("%s/uploads/%s", subject->peer->reader,
+			uploaded_get_key(subject->uploaded));
 	/* A path has no NUL, but may have anything else. */
 	return text_format("%s/%zu/%s/%s", subject->peer->reader, strlen(subject->path),
 		subject->path, subject->packages ? subject->packages : "");
@@ -62,15 +79,36 @@ static char *format_key(const struct readings_subject *subject)
 
 /* ---- those that are known */
 
-static void known_free(struct readings *readings, struct known *known)
+void readings_files_deinit(struct readings_files *files)
 {
 	size_t i;
 
+	for (i = 0; i < files->count; i++) {
+		free((char *)files->rows[i].path);
+		free((char *)files->rows[i].name);
+	}
+	free(files->rows);
+	*files = (struct readings_files){ 0 };
+}
+
+void readings_files_copy(struct readings_files *to, const struct readings_files *from)
+{
+	size_t i;
+
+	to->count = from->count;
+	to->rows = new0_array(struct job_file, from->count);
+	for (i = 0; i < from->count; i++) {
+		to->rows[i] = from->rows[i];
+		to->rows[i].path = text_copy(from->rows[i].path);
+		to->rows[i].name = text_copy(from->rows[i].name);
+	}
+}
+
+static void known_free(struct readings *readings, struct known *known)
+{
 	map_remove(&readings->known, &known->node);
 	list_remove(&known->link);
-	for (i = 0; i < known->file_count; i++)
-		free((char *)known->files[i].path);
-	free(known->files);
+	readings_files_deinit(&known->files);
 	free(known->key);
 	reading_deinit(&known->reading);
 	free(known);
@@ -98,8 +136,9 @@ bool readings_look(
 	if (!node)
 		return false;
 	known = container_of(node, struct known, node);
-	for (i = 0; i < known->file_count; i++)
-		if (!is_unchanged(&known->files[i]))
+	/* Nobody can change what was uploaded. */
+	for (i = 0; i < known->files.count && !subject->uploaded; i++)
+		if (!is_unchanged(&known->files.rows[i]))
 			return false;
 	list_remove(&known->link);
 	list_add(&readings->by_use, &known->link);
@@ -118,19 +157,14 @@ static void learn(const struct reading_work *work, const struct job_result *resu
 		known_free(readings, container_of(before, struct known, node));
 	if (!result->file_count)
 		return;
-	for (i = 0; i < result->file_count; i++)
+	for (i = 0; i < result->file_count && !work->uploaded; i++)
 		if (!digests_may_keep(&result->files[i].identity, work->flight.begun))
 			return;
 	known = new0(struct known);
 	known->key = text_copy(work->flight.key);
 	reading_copy(&known->reading, &work->reading);
-	known->file_count = result->file_count;
-	known->files = new0_array(struct job_file, result->file_count);
-	for (i = 0; i < result->file_count; i++)
-		known->files[i] = (struct job_file){
-			text_copy(result->files[i].path),
-			result->files[i].identity,
-		};
+	readings_files_copy(&known->files, work->reading.files);
+	known->reading.files = &known->files;
 	map_add(&readings->known, &known->node, known->key);
 	list_add(&readings->by_use, &known->link);
 	if (readings->known.count > MAX_KNOWN)
@@ -147,6 +181,7 @@ static void on_over(struct flight *flight)
 	free(work->path);
 	free(work->packages);
 	reading_deinit(&work->reading);
+	uploaded_unref(work->uploaded);
 	free(work);
 }
 
@@ -154,8 +189,14 @@ static void on_done(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
 	struct reading_work *work = container_of(job, struct reading_work, flight.job);
+	struct readings_files files;
 
 	if (r == 0) {
+		files = (struct readings_files){
+			(struct job_file *)result->files,
+			result->file_count,
+		};
+		work->reading.files = &files;
 		hex_format(result->sha256, SHA256_SIZE, work->reading.sha256);
 		work->reading.needs_pip = result->needs_pip;
 		free(work->reading.specifiers);
@@ -183,6 +224,7 @@ struct reading_work *readings_begin(
 	work->readings = readings;
 	work->path = text_copy(subject->path);
 	work->packages = text_copy(subject->packages);
+	work->uploaded = uploaded_ref(subject->uploaded);
 	flight = &work->flight;
 	flight_init(flight, &readings->flights, key, subject->peer);
 	flight->over = on_over;
@@ -193,6 +235,7 @@ struct reading_work *readings_begin(
 			.path = work->path,
 			.packages = work->packages,
 			.threads = readings->core->config.threads,
+			.uploads = uploaded_get_files(work->uploaded),
 		},
 		.done = on_done,
 	};

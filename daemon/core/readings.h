@@ -3,8 +3,10 @@
  * What requirements files say: those that are known, and the reading of others (single
  * flight). Kept in memory, a bounded number. Loop thread only.
  */
+#include "daemon/core/uploaded.h"
 #include "daemon/core/core.h"
 #include "daemon/core/creation.h"
+#include "proto/spec.h"
 
 struct readings;
 
@@ -14,12 +16,28 @@ struct readings *readings_free(struct readings *readings); /* nothing is being r
 /* Whose requirements. Borrowed during a call. */
 struct readings_subject {
 	const char *path, *packages; /* the second NULL: from an index */
+	struct uploaded *uploaded; /* if they were uploaded; or NULL */
 	const struct peer *peer;
 };
+
+/* What is asked for, of those of @spec. */
+struct readings_subject readings_subject_of(
+	const struct spec *spec, struct uploaded *uploaded, const struct peer *peer);
+
+/* The files that something was read from: first the requirements file, then those that it
+ * includes. None: too many to tell; such readings are not known afterwards. */
+struct readings_files {
+	struct job_file *rows; /* owned, and what is in them */
+	size_t count;
+};
+
+void readings_files_deinit(struct readings_files *files);
+void readings_files_copy(struct readings_files *to, const struct readings_files *from);
 
 /* What was read. */
 struct reading {
 	char sha256[SHA256_HEX_SIZE];
+	const struct readings_files *files; /* borrowed, and valid until the loop goes on */
 	bool needs_pip; /* uv does not know all that they say */
 	bool is_pinned; /* each of them names one content */
 	uint32_t count; /* of requirements */

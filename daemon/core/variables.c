@@ -89,11 +89,12 @@ void variables_compute(
 		set(ret, "_PYTHON_WORKING_DIR", text_copy(places->working_directory));
 	if (places->interpreter)
 		set(ret, "python", text_copy(places->interpreter));
-	if (places->requirements) {
-		set(ret, "_PYTHON_REQUIREMENTS_FILE", text_copy(spec->requirements.path));
+	if (places->requirements)
 		set(ret, "_PYTHON_REQUIREMENTS_INSTALL_DIR", text_copy(places->requirements));
-	}
-	if (places->requirements && spec->requirements.packages)
+	/* What was uploaded is at no path. */
+	if (places->requirements && !spec->requirements.file_count)
+		set(ret, "_PYTHON_REQUIREMENTS_FILE", text_copy(spec->requirements.path));
+	if (places->requirements && !text_is_empty(spec->requirements.packages))
 		set(ret, "_PYTHON_REQUIREMENTS_CACHE", text_copy(spec->requirements.packages));
 	if (places->home)
 		set(ret, "PYTHONHOME", text_copy(places->home));

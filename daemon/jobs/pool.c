@@ -81,6 +81,7 @@ static enum weight weigh(const struct job *job)
 	case JOB_RECEIVE:
 		return RECEIVE;
 	case JOB_INSTALL:
+	case JOB_END_PROCESSES:
 		return LONG;
 	default:
 		return LIGHT;

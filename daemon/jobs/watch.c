@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/fs.h"
+#include "base/proc-stat.h"
 
 struct watch {
 	struct event_base *base; /* borrowed */
@@ -39,27 +40,6 @@ static int read_proc(pid_t pid, const char *file, struct buffer *ret)
 	if (r == 0)
 		buffer_append(ret, "", 1);
 	return r;
-}
-
-/* The name in field 2 may hold spaces and brackets: count from the last ')'. */
-static int read_start(pid_t pid, uint64_t *ret)
-{
-	_cleanup_buffer_ struct buffer stat = { 0 };
-	char *at;
-	int r, field;
-
-	r = read_proc(pid, "stat", &stat);
-	if (r)
-		return r;
-	at = strrchr((char *)stat.data, ')');
-	for (field = 2; at && field < 22; field++) {
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
-	if (!at)
-		return -EBADMSG;
-	*ret = strtoull(at, NULL, 10);
-	return 0;
 }
 
 /* The real uid. Not the owner of /proc/<pid>: that is root for programs that may
@@ -100,6 +80,7 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 {
 	_cleanup_close_ int pidfd = -1;
 	struct process process = { .pid = pid };
+	struct proc_stat stat;
 	uid_t owner;
 	int r;
 
@@ -109,7 +90,7 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 		return WATCH_E_GONE;
 	if (pidfd < 0)
 		return fail_errno(err, pidfd, NULL, "cannot open process %d", (int)pid);
-	r = read_start(pid, &process.start);
+	r = proc_stat_read(pid, &stat);
 	if (r == 0)
 		r = read_uid(pid, &owner);
 	if (r == -ENOENT || r == -ESRCH || has_ended(pidfd))
@@ -118,6 +99,7 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 		return fail_errno(err, r, NULL, "cannot read about process %d", (int)pid);
 	if (owner != uid)
 		return WATCH_E_FOREIGN;
+	process.start = stat.start;
 	*ret = process;
 	if (ret_pidfd)
 		*ret_pidfd = steal_fd(&pidfd);
@@ -150,7 +132,7 @@ static void on_gone(evutil_socket_t fd, short what, void *data)
 int watch_process_start(struct watch *watch, struct watch_process *watched, struct error *err)
 {
 	_cleanup_close_ int pidfd = open_pidfd(watched->process.pid);
-	uint64_t start;
+	struct proc_stat stat;
 	int r;
 
 	if (pidfd == -ESRCH || pidfd == -EINVAL)
@@ -158,8 +140,8 @@ int watch_process_start(struct watch *watch, struct watch_process *watched, stru
 	if (pidfd < 0)
 		return fail_errno(
 			err, pidfd, NULL, "cannot watch process %d", (int)watched->process.pid);
-	r = read_start(watched->process.pid, &start);
-	if (r || start != watched->process.start || has_ended(pidfd))
+	r = proc_stat_read(watched->process.pid, &stat);
+	if (r || stat.start != watched->process.start || has_ended(pidfd))
 		return WATCH_E_GONE;
 	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 	watched->pidfd = steal_fd(&pidfd);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "proto/process.h"
 
 struct event;
 struct event_base;
@@ -17,13 +18,6 @@ struct watch;
 struct watch *watch_new(struct event_base *base);
 struct watch *watch_free(struct watch *watch);
 DEFINE_CLEANUP(struct watch *, watch_free);
-
-/* A process, told apart from a later one with the same pid by when it started
- * (field 22 of /proc/<pid>/stat, in clock ticks since boot). */
-struct process {
-	pid_t pid;
-	uint64_t start;
-};
 
 enum {
 	WATCH_E_GONE = 1, /* it has ended, or was never there */

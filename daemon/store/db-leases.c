@@ -26,6 +26,8 @@ static void read_lease(struct sql_statement *s, void *row)
 	lease->grace_ms = (uint32_t)sql_read_number(s);
 	lease->created = sql_read_number(s);
 	lease->worker = (enum db_worker)sql_read_number(s);
+	lease->guardian_pid = (int32_t)sql_read_number(s);
+	lease->guardian_start = (uint64_t)sql_read_number(s);
 }
 
 static int find_lease(struct sql_statement *s, struct db_lease *ret, struct error *err)
@@ -57,6 +59,8 @@ static int add_row(struct db *db, const struct db_lease *lease, struct error *er
 	sql_bind_number(s, lease->grace_ms);
 	sql_bind_number(s, lease->created);
 	sql_bind_number(s, lease->worker);
+	sql_bind_number(s, lease->guardian_pid);
+	sql_bind_number(s, (int64_t)lease->guardian_start);
 	return db_run(s, err);
 }
 

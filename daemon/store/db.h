@@ -97,6 +97,8 @@ struct db_lease {
 	uint32_t grace_ms; /* of a connection */
 	int64_t created;
 	enum db_worker worker;
+	int32_t guardian_pid; /* with which the holder ends; 0: with none */
+	uint64_t guardian_start; /* as pid_start */
 };
 
 /* A digest that was computed for a file as it was then, by somebody who could

@@ -167,4 +167,8 @@ static const char *const migrations[] = {
 	"CREATE INDEX layers_superseded ON layers (key, owner) WHERE superseded = 1;"
 	"ALTER TABLE installs ADD COLUMN resolved_at INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE installs SET resolved_at = (SELECT published FROM layers WHERE id = layer);",
+
+	/* With which process, too, a lease's holder is to end. */
+	"ALTER TABLE leases ADD COLUMN guardian_pid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE leases ADD COLUMN guardian_start INTEGER NOT NULL DEFAULT 0;",
 };

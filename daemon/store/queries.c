@@ -16,7 +16,7 @@
 
 #define LEASE_COLUMNS                                                                              \
 	"id, uid, gid, hash, owner, request_id, request_digest, label, holder, pid, pid_start,"    \
-	" boot_id, expires, grace_ms, created, worker"
+	" boot_id, expires, grace_ms, created, worker, guardian_pid, guardian_start"
 
 #define ARTIFACT_COLUMNS "digest, uid, bytes, durable, created, used"
 #define LEASED_ARTIFACT                                                                            \
@@ -134,10 +134,9 @@ const char *const queries[QUERY_COUNT] = {
 		"DELETE FROM environments AS e WHERE used < ?1 AND NOT EXISTS (SELECT 1"
 		" FROM leases AS l WHERE l.hash = e.hash AND l.owner = e.owner)",
 
-	[QUERY_ADD_LEASE] =
-		"INSERT INTO leases (id, uid, gid, hash, owner, request_id, request_digest, label,"
-		" holder, pid, pid_start, boot_id, expires, grace_ms, created, worker) VALUES"
-		" (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+	[QUERY_ADD_LEASE] = "INSERT INTO leases (" LEASE_COLUMNS ") VALUES"
+			    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+			    "?16, ?17, ?18)",
 	[QUERY_ADD_LEASE_LAYER] = "INSERT INTO lease_layers (lease, position, layer)"
 				  " SELECT ?1, ?2, id FROM layers WHERE id = ?3 AND state = 2",
 	[QUERY_USE_LAYERS_OF_LEASE] =

@@ -7,7 +7,7 @@
 #include "daemon/worker/report.h"
 #include "worker.pb-c.h"
 
-#define CHANNEL_MAX_FDS 11
+#define CHANNEL_MAX_FDS 12
 
 struct channel;
 

@@ -163,6 +163,7 @@ static int copy_sources(struct install_work *work, struct error *err)
 		.path = install->path,
 		.packages = install->packages,
 		.peer = install->peer,
+		.uploads = install->uploads,
 		.offline = install->installer.is_offline,
 		.threads = install->threads,
 		.reserve_bytes = install->limits.reserve_bytes,

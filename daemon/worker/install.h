@@ -10,10 +10,13 @@
 
 #define INSTALL_MAX_TEXT 65536
 
+struct requirements_uploads;
+
 struct install {
 	/* What; all borrowed. */
 	const char *path, *packages; /* absolute; the second NULL: from an index */
 	const struct identity *peer; /* who may read them */
+	const struct requirements_uploads *uploads; /* as struct requirements has it, or NULL */
 	const uint8_t *expected_sha256; /* what requirements_read() has to find */
 	struct installer installer; /* its directories are filled here */
 	bool compile;

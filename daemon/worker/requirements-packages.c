@@ -13,8 +13,8 @@
 #include <pthread.h>
 #include <unistd.h>
 #include "base/utf8.h"
-#include "daemon/worker/requirements-spec.h"
 #include "daemon/worker/threads.h"
+#include "proto/requirements-spec.h"
 
 #define MAX_PACKAGES 4096 /* each is an open file */
 #define CHUNK_SIZE (256 * 1024)

@@ -8,6 +8,10 @@
  * Included files are numbered as they are met. One that is included again by the same
  * path and in the same way is the same one again; one that includes itself, by whatever
  * path, is refused.
+ *
+ * What was uploaded has no paths: there the path is that as seen from the first file's
+ * directory, for messages, and the file is found by its name (requirements-uploads). All
+ * else is the same, and so is the digest.
  */
 #include "daemon/worker/requirements.h"
 
@@ -17,13 +21,16 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "daemon/worker/requirements-line.h"
 #include "daemon/worker/requirements-packages.h"
-#include "daemon/worker/requirements-scan.h"
+#include "daemon/worker/requirements-uploads.h"
+#include "daemon/worker/requirements-wanted.h"
 #include "daemon/worker/source.h"
+#include "proto/requirements-line.h"
+#include "proto/requirements-name.h"
+#include "proto/requirements-scan.h"
 
-#define MAX_FILES 64
-#define MAX_FILE_SIZE (1 << 20)
+#define MAX_FILES REQUIREMENTS_MAX_FILES
+#define MAX_FILE_SIZE REQUIREMENTS_MAX_FILE_SIZE
 #define MAX_SIZE (16 << 20)
 #define MAX_SPECIFIERS_SIZE (32 << 10) /* they are kept in the index */
 #define PACKAGES "packages"
@@ -45,9 +52,10 @@ struct reading {
 	bool has_too_many; /* specifiers */
 };
 
-static void add_file(
-	struct requirements *requirements, const char *path, const struct fs_identity *identity)
+static struct requirements_file *add_file(struct requirements *requirements, const char *path,
+	const char *name, const struct fs_identity *identity)
 {
+	struct requirements_file *file;
 	size_t n = requirements->file_count;
 
 	/* Doubles whenever full. */
@@ -57,17 +65,23 @@ static void add_file(
 		if (!requirements->files)
 			abort();
 	}
-	requirements->files[requirements->file_count++] = (struct requirements_file){
-		text_copy(path), *identity
+	file = &requirements->files[requirements->file_count++];
+	*file = (struct requirements_file){
+		.path = text_copy(path),
+		.name = text_copy(name),
+		.identity = *identity,
 	};
+	return file;
 }
 
 void requirements_deinit(struct requirements *requirements)
 {
 	size_t i;
 
-	for (i = 0; i < requirements->file_count; i++)
+	for (i = 0; i < requirements->file_count; i++) {
 		free(requirements->files[i].path);
+		free(requirements->files[i].name);
+	}
 	free(requirements->files);
 	requirements->files = NULL;
 	requirements->file_count = 0;
@@ -110,6 +124,16 @@ static int read_content(struct reading *reading, const struct source *source,
 	return source_check(source, err);
 }
 
+/* Equal content is one upload, whatever it is called. */
+static bool is_same(const struct reading *reading, const struct requirements_file *file,
+	const struct source *source)
+{
+	if (reading->requirements->uploads)
+		return text_equal(file->name, source->path);
+	return file->identity.ino == source->identity.ino &&
+		file->identity.dev == source->identity.dev;
+}
+
 static int check_circle(
 	const struct reading *reading, const struct source *source, struct error *err)
 {
@@ -117,15 +141,32 @@ static int check_circle(
 	size_t i;
 
 	for (i = 0; i < reading->count; i++)
-		if (reading->parts[i].is_open && files[i].identity.ino == source->identity.ino &&
-			files[i].identity.dev == source->identity.dev)
+		if (reading->parts[i].is_open && is_same(reading, &files[i], source))
 			return fail(err, -EINVAL, "REQUIREMENTS_INVALID", "'%s' includes itself",
 				source->path);
 	return 0;
 }
 
+static void digest_content(const struct buffer *content, uint8_t ret[SHA256_SIZE])
+{
+	_cleanup_(sha256_freep) struct sha256 *sha256 = sha256_new();
+
+	if (content->size)
+		sha256_add(sha256, content->data, content->size);
+	sha256_end(sha256, ret);
+}
+
+static void name_copy(struct part *part, size_t number)
+{
+	if (number == 0)
+		snprintf(part->name, sizeof(part->name), "requirements.txt");
+	else
+		snprintf(part->name, sizeof(part->name), "%s-%zu.txt",
+			part->is_constraint ? "constraints" : "requirements", number);
+}
+
 /* Opens and reads it, and gives it a number. */
-static int add_part(struct reading *reading, const char *path, bool is_constraint, size_t *ret,
+static int add_part(struct reading *reading, const struct requirements_wanted *wanted, size_t *ret,
 	struct error *err)
 {
 	_cleanup_(source_close) struct source source = SOURCE_INIT;
@@ -135,23 +176,21 @@ static int add_part(struct reading *reading, const char *path, bool is_constrain
 
 	if (reading->count == MAX_FILES)
 		return fail(err, -EFBIG, "LIMIT_EXCEEDED",
-			"'%s' is one more than the %d requirements files that there may be", path,
-			MAX_FILES);
-	r = source_open(&source, path, reading->requirements->peer, NULL, false, err);
+			"'%s' is one more than the %d requirements files that there may be",
+			wanted->path, MAX_FILES);
+	r = requirements_wanted_open(wanted, reading->requirements, &source, err);
 	if (r == 0)
 		r = check_circle(reading, &source, err);
 	if (r == 0)
 		r = read_content(reading, &source, &content, err);
 	if (r)
 		return r;
-	if (reading->count == 0)
-		snprintf(part->name, sizeof(part->name), "requirements.txt");
-	else
-		snprintf(part->name, sizeof(part->name), "%s-%zu.txt",
-			is_constraint ? "constraints" : "requirements", reading->count);
-	part->is_constraint = is_constraint;
+	part->is_constraint = wanted->is_constraint;
+	name_copy(part, reading->count);
+	digest_content(&content,
+		add_file(reading->requirements, wanted->path, wanted->name, &source.identity)
+			->digest);
 	part->content = STEAL(content);
-	add_file(reading->requirements, path, &source.identity);
 	*ret = reading->count++;
 	return 0;
 }
@@ -161,49 +200,38 @@ static int add_part(struct reading *reading, const char *path, bool is_constrain
 static int scan_part(struct reading *reading, size_t index, struct error *err);
 
 static bool find_part(
-	const struct reading *reading, const char *path, bool is_constraint, size_t *ret)
+	const struct reading *reading, const struct requirements_wanted *wanted, size_t *ret)
 {
 	for (*ret = 0; *ret < reading->count; (*ret)++)
-		if (reading->parts[*ret].is_constraint == is_constraint &&
-			text_equal(reading->requirements->files[*ret].path, path))
+		if (reading->parts[*ret].is_constraint == wanted->is_constraint &&
+			text_equal(reading->requirements->files[*ret].path, wanted->path))
 			return !reading->parts[*ret].is_open;
 	return false;
-}
-
-/* Beside the file that names it. */
-static char *path_of_include(const struct reading *reading, size_t from, const char *name)
-{
-	const char *path = reading->requirements->files[from].path;
-
-	if (*name == '/')
-		return text_copy(name);
-	return text_format("%.*s/%s", (int)(strrchr(path, '/') - path), path, name);
 }
 
 static int include(struct reading *reading, size_t from, const struct requirements_line *line,
 	bool *is_ours, struct error *err)
 {
-	_cleanup_free_ char *path = path_of_include(reading, from, line->text);
-	bool is_constraint = line->kind == REQUIREMENTS_CONSTRAINT;
+	_cleanup_(requirements_wanted_deinit) struct requirements_wanted wanted =
+		requirements_wanted_of(&reading->requirements->files[from], line);
 	struct part *part = &reading->parts[from];
+	const char *option = wanted.is_constraint ? "-c" : "-r";
 	bool is_new;
 	size_t index;
 	int r = 0;
 
-	if (part->is_constraint && !is_constraint)
+	if (part->is_constraint && !wanted.is_constraint)
 		return fail(err, -EINVAL, "REQUIREMENTS_INVALID",
 			"'--requirement' in a file of constraints: pip would install what it "
 			"names, "
 			"uv would not");
-	is_new = !find_part(reading, path, is_constraint, &index);
+	is_new = !find_part(reading, &wanted, &index);
 	if (is_new)
-		r = add_part(reading, path, is_constraint, &index, err);
+		r = add_part(reading, &wanted, &index, err);
 	if (r)
 		return r;
-	buffer_format(
-		&part->public, "%s %s\n", is_constraint ? "-c" : "-r", reading->parts[index].name);
-	buffer_format(
-		&part->whole, "%s %s\n", is_constraint ? "-c" : "-r", reading->parts[index].name);
+	buffer_format(&part->public, "%s %s\n", option, reading->parts[index].name);
+	buffer_format(&part->whole, "%s %s\n", option, reading->parts[index].name);
 	/* It says itself where something is wrong within it. */
 	*is_ours = false;
 	return is_new ? scan_part(reading, index, err) : 0;
@@ -376,36 +404,68 @@ static int open_packages(struct requirements *requirements, struct requirements_
 	size_t i;
 	int r;
 
-	r = requirements_packages_open(requirements->packages, requirements->peer, packages, err);
+	r = requirements->uploads
+		? requirements_uploads_open_packages(requirements->uploads, packages, err)
+		: requirements_packages_open(
+			  requirements->packages, requirements->peer, packages, err);
 	if (r)
 		return r;
-	add_file(requirements, requirements->packages, &packages->identity);
+	if (requirements->packages)
+		add_file(requirements, requirements->packages, NULL, &packages->identity);
 	for (i = 0; i < packages->count; i++)
-		add_file(requirements, packages->rows[i].path, &packages->rows[i].source.identity);
+		add_file(requirements, packages->rows[i].path, NULL,
+			&packages->rows[i].source.identity);
+	requirements->package_count = packages->count;
 	return 0;
+}
+
+static void keep_package_digests(
+	struct requirements *requirements, const struct requirements_packages *packages)
+{
+	size_t first = requirements->file_count - packages->count, i;
+
+	for (i = 0; i < packages->count; i++)
+		memcpy(requirements->files[first + i].digest, packages->rows[i].digest,
+			SHA256_SIZE);
+}
+
+/* The first, and with it all that it includes. */
+static int read_parts(struct reading *reading, struct error *err)
+{
+	const struct requirements *requirements = reading->requirements;
+	const char *slash = strrchr(requirements->path, '/');
+	_cleanup_(requirements_wanted_deinit) struct requirements_wanted wanted = {
+		.path = text_copy(requirements->path),
+		.name = text_copy(slash ? slash + 1 : requirements->path),
+	};
+	size_t first;
+	int r;
+
+	r = add_part(reading, &wanted, &first, err);
+	return r ? r : scan_part(reading, first, err);
 }
 
 int requirements_read(struct requirements *requirements, struct report *report, struct error *err)
 {
 	_cleanup_(requirements_packages_deinit) struct requirements_packages packages = { 0 };
 	_cleanup_(reading_deinit) struct reading reading = { .requirements = requirements };
-	bool has_packages = requirements->packages;
-	size_t first;
+	bool has_packages = requirements->uploads ? requirements->uploads->has_packages
+						  : requirements->packages != NULL;
 	int r;
 
 	requirements->is_pinned = true;
-	r = add_part(&reading, requirements->path, false, &first, err);
-	if (r == 0)
-		r = scan_part(&reading, first, err);
+	r = read_parts(&reading, err);
 	if (r == 0 && has_packages)
 		r = open_packages(requirements, &packages, err);
 	if (r)
 		return r;
-	report_opened(report, &requirements->files[first].identity);
+	report_opened(report, &requirements->files[0].identity);
 	r = write_parts(&reading, err);
 	if (r == 0 && has_packages)
 		r = digest_packages(&reading, &packages, report, err);
-	if (r == 0)
-		make_digest(&reading, has_packages ? &packages : NULL, requirements->digest);
-	return r;
+	if (r)
+		return r;
+	keep_package_digests(requirements, &packages);
+	make_digest(&reading, has_packages ? &packages : NULL, requirements->digest);
+	return 0;
 }

@@ -12,15 +12,21 @@
 
 /* One that was read: a file, or the directory of packages itself. */
 struct requirements_file {
-	char *path; /* owned; absolute */
+	char *path; /* owned; absolute, but of an upload */
+	char *name; /* owned; as requirements_name_join() has it; NULL: not of a file of lines */
 	struct fs_identity identity; /* when it was opened */
+	uint8_t digest[SHA256_SIZE]; /* of its content; the directory has none */
 };
+
+struct requirements_uploads;
 
 struct requirements {
 	/* What is wanted; all borrowed. */
 	const char *path; /* absolute */
 	const char *packages; /* absolute; a directory, or NULL */
 	const struct identity *peer; /* who opens them */
+	/* Instead of both paths and the peer, or NULL; then @path is the first one's name. */
+	const struct requirements_uploads *uploads;
 	/* Nothing may come from a network: a requirement that is a URL is refused, and what
 	 * says where packages are to be looked for is left out. */
 	bool offline;
@@ -33,9 +39,10 @@ struct requirements {
 
 	/* What was found. */
 	uint8_t digest[SHA256_SIZE];
-	/* The digest is still right while each of these is what it was. The first is @path. */
+	/* The digest is still right while each of these is what it was. The first is @path;
+	 * the directory of packages, if there is one, and these come last. */
 	struct requirements_file *files; /* owned */
-	size_t file_count;
+	size_t file_count, package_count;
 	size_t count; /* requirements; what constraints say is none */
 	bool is_pinned; /* each names one content: by ==, ===, or a URL with a digest or commit */
 	/* Those requirements as requirements_line_specifier() has them, a line each; empty when

@@ -6,6 +6,7 @@
 #include "daemon/worker/confine.h"
 #include "daemon/worker/install.h"
 #include "daemon/worker/program.h"
+#include "daemon/worker/requirements-uploads.h"
 #include "daemon/worker/requirements.h"
 #include "daemon/worker/share.h"
 #include "daemon/worker/work.h"
@@ -41,65 +42,153 @@ static const char *text_or_null(const char *text)
 	return *text ? text : NULL;
 }
 
+/* ---- what was uploaded */
+
+/* The last descriptor, which is nobody else's from then on; -1: there is none. */
+static int take_last_fd(struct work *work)
+{
+	size_t i = CHANNEL_MAX_FDS;
+
+	while (i && work->fds[i - 1] < 0)
+		i--;
+	return i ? steal_fd(&work->fds[i - 1]) : -1;
+}
+
+static const struct requirements_upload *to_uploads(
+	Pyenvd__Worker__Uploads__File *const *files, size_t count)
+{
+	struct requirements_upload *ret = new0_array(struct requirements_upload, count);
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		ret[i] = (struct requirements_upload){ files[i]->name, files[i]->file };
+	return ret;
+}
+
+/* What it takes lives to the end of the process. NULL: the source is somewhere else. */
+static const struct requirements_uploads *take_uploads(
+	struct work *work, const Pyenvd__Worker__Requirements *source)
+{
+	const Pyenvd__Worker__Uploads *from = source->uploads;
+	struct requirements_uploads *ret;
+
+	if (!from)
+		return NULL;
+	ret = new0(struct requirements_uploads);
+	*ret = (struct requirements_uploads){
+		.directory_fd = take_last_fd(work),
+		.files = to_uploads(from->files, from->n_files),
+		.file_count = from->n_files,
+		.has_packages = from->has_packages,
+		.packages = to_uploads(from->packages, from->n_packages),
+		.package_count = from->n_packages,
+	};
+	return ret;
+}
+
+static bool is_offline(const Pyenvd__Worker__Requirements *source)
+{
+	return *source->packages || (source->uploads && source->uploads->has_packages);
+}
+
 /* ---- reading */
 
-#define MAX_FILES_SIZE (192 * 1024) /* of a packet (worker.h) */
+typedef Pyenvd__Worker__RequirementsRead__File read_file;
+
+static void from_file(struct requirements_file *file, read_file *ret)
+{
+	Pyenvd__Worker__FileIdentity *identity = new0(Pyenvd__Worker__FileIdentity);
+
+	pyenvd__worker__requirements_read__file__init(ret);
+	wire_file_from(&file->identity, identity);
+	ret->path = file->path;
+	if (file->name)
+		ret->name = file->name;
+	ret->identity = identity;
+	ret->sha256.data = file->digest;
+	ret->sha256.len = SHA256_SIZE;
+}
+
+#define MAX_FILES_SIZE (192 * 1024) /* of a packet */
 #define IDENTITY_SIZE 80 /* at most, encoded */
 
-/* Of very many the daemon is told none: then it reads them anew each time. */
-static size_t count_told(const struct requirements *requirements)
+/* Without the directories of packages, which are told once. */
+static bool fits_a_packet(const struct requirements *requirements)
 {
 	size_t i, size = 0;
 
-	for (i = 0; i < requirements->file_count; i++)
-		size += strlen(requirements->files[i].path) + IDENTITY_SIZE;
-	return size > MAX_FILES_SIZE ? 0 : requirements->file_count;
+	for (i = 0; i < requirements->file_count; i++) {
+		const struct requirements_file *file = &requirements->files[i];
+		const char *slash = strrchr(file->path, '/');
+
+		size += IDENTITY_SIZE + SHA256_SIZE;
+		size += file->name ? strlen(file->path) + strlen(file->name)
+				   : strlen(slash ? slash : file->path);
+	}
+	return size <= MAX_FILES_SIZE;
 }
 
-static void send_read(struct work *work, struct requirements *requirements)
+/* As RequirementsRead has them: files, the directory of packages, packages; of very many
+ * none. */
+static void add_files(
+	const struct requirements *requirements, Pyenvd__Worker__RequirementsRead *read)
 {
-	_cleanup_free_ char *specifiers = buffer_steal_text(&requirements->specifiers);
-	Pyenvd__Worker__RequirementsRead read = PYENVD__WORKER__REQUIREMENTS_READ__INIT;
-	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
-	size_t n = count_told(requirements), i;
-	Pyenvd__Worker__RequirementsRead__File *files = new0_array(
-		Pyenvd__Worker__RequirementsRead__File, n);
-	Pyenvd__Worker__RequirementsRead__File **pointers = new0_array(
-		Pyenvd__Worker__RequirementsRead__File *, n);
-	Pyenvd__Worker__FileIdentity *identities = new0_array(Pyenvd__Worker__FileIdentity, n);
+	size_t count = requirements->file_count, packages = requirements->package_count, i;
+	size_t others = count - packages, lines = others - (requirements->packages != NULL);
+	read_file *files = new0_array(read_file, count + 1);
+	read_file **pointers = new0_array(read_file *, count + 1);
 
-	for (i = 0; i < n; i++) {
-		pyenvd__worker__requirements_read__file__init(&files[i]);
-		wire_file_from(&requirements->files[i].identity, &identities[i]);
-		files[i].path = requirements->files[i].path;
-		files[i].identity = &identities[i];
+	for (i = 0; i < count; i++) {
+		from_file(&requirements->files[i], &files[i]);
 		pointers[i] = &files[i];
 	}
+	pyenvd__worker__requirements_read__file__init(&files[count]);
+	read->directory = &files[count];
+	if (!fits_a_packet(requirements))
+		return;
+	read->files = pointers;
+	read->n_files = lines;
+	if (requirements->packages)
+		read->directory = &files[lines];
+	read->packages = pointers + others;
+	read->n_packages = packages;
+	for (i = others; i < count; i++)
+		files[i].path = strrchr(files[i].path, '/') ? strrchr(files[i].path, '/') + 1
+							    : files[i].path;
+}
+
+/* What it takes lives to the end of the process. */
+static void send_read(struct work *work, struct requirements *requirements)
+{
+	Pyenvd__Worker__RequirementsRead read = PYENVD__WORKER__REQUIREMENTS_READ__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+
+	add_files(requirements, &read);
+	read.specifiers = buffer_steal_text(&requirements->specifiers);
 	read.sha256.data = (uint8_t *)requirements->digest;
 	read.sha256.len = SHA256_SIZE;
-	read.n_files = n;
-	read.files = pointers;
 	read.count = (uint32_t)requirements->count;
 	read.is_pinned = requirements->is_pinned;
 	read.needs_pip = requirements->needs_pip;
-	read.specifiers = specifiers;
 	event.event_case = PYENVD__WORKER__EVENT__EVENT_REQUIREMENTS_READ;
 	event.requirements_read = &read;
 	channel_send(work->channel, &event);
-	free(files);
-	free(pointers);
-	free(identities);
 }
 
 int work_read_requirements(struct work *work, struct error *err)
 {
 	const Pyenvd__Worker__Requirements *job = work->job->requirements;
-	const struct confinement confinement = { .acts_as = &work->peer, .writes_fd = -1 };
+	const struct requirements_uploads *uploads = take_uploads(work, job);
+	const struct confinement confinement = {
+		.acts_as = uploads ? NULL : &work->peer,
+		.writes_fd = -1,
+	};
 	struct requirements requirements = {
 		.path = job->path,
 		.packages = text_or_null(job->packages),
 		.peer = &work->peer,
-		.offline = *job->packages,
+		.uploads = uploads,
+		.offline = is_offline(job),
 		.threads = job->threads,
 		.output_fd = -1,
 	};
@@ -128,11 +217,12 @@ static int keep_running(struct install *install, struct error *err)
 static struct install install_of(struct work *work, const struct identity *slot)
 {
 	const Pyenvd__Worker__Install *job = work->job->install;
-	bool is_offline = *job->source->packages;
+	const struct requirements_uploads *uploads = take_uploads(work, job->source);
 
 	return (struct install){
 		.path = job->source->path,
 		.packages = text_or_null(job->source->packages),
+		.uploads = uploads,
 		.peer = &work->peer,
 		.expected_sha256 = job->expected_sha256.data,
 		.installer = {
@@ -140,7 +230,7 @@ static struct install install_of(struct work *work, const struct identity *slot)
 			.uv = job->uv,
 			.python = job->python,
 			.home = text_or_null(job->home),
-			.is_offline = is_offline,
+			.is_offline = is_offline(job->source),
 			.index_url = text_or_null(job->index_url),
 			.extra_index_urls = text_or_null(job->extra_index_urls),
 		},

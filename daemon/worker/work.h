@@ -1,5 +1,5 @@
 #pragma once
-/* Private to main.c and work-install.c: a job as it came, and how it is run. */
+/* Private to main.c and work-*.c: a job as it came, and how it is run. */
 #include "base/identity.h"
 #include "daemon/worker/channel.h"
 #include "daemon/worker/place.h"
@@ -19,3 +19,4 @@ struct identity work_identity(const Pyenvd__Worker__Identity *identity);
 int work_read_requirements(struct work *work, struct error *err);
 int work_install(struct work *work, struct error *err);
 int work_end_user(struct work *work, struct error *err);
+int work_end_processes(struct work *work, struct error *err);

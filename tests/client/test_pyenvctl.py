@@ -133,6 +133,9 @@ class Usage(Case):
             (["create", "--pid", "0"], "'--pid 0'"),
             (["create", "--pid", "-1"], "'--pid -1'"),
             (["create", "--pid", "1", "--ttl", "1h"], "exclude"),
+            (["create", "--guardian", "0", "--pid", "7"], "'--guardian 0'"),
+            (["create", "--guardian", "2147483648", "--pid", "7"], "'--guardian 2147483648'"),
+            (["create", "--guardian", "4712"], "'--guardian' needs '--pid'"),
             (["create", "--shell", "--json"], None),
             (["collect", "--max-bytes", "much"], "'--max-bytes much'"),
             (["collect", "--idle", "200000d"], "'--idle 200000d'"),
@@ -351,6 +354,11 @@ class Create(Case):
         self.assertEqual(self.request()["holder"], {"time_to_live": {"seconds": 3600}})
         self.ctl("create", "--pid", "4711")
         self.assertEqual(self.request()["holder"], {"process": {"pid": 4711}})
+        guarded = {"process": {"pid": 4711, "guardian_pid": 4712}}
+        self.ctl("create", "--guardian", "4712", "--pid", "4711")
+        self.assertEqual(self.request()["holder"], guarded)
+        self.ctl("run", "--guardian=4712", "--", "true")
+        self.assertEqual(self.request()["holder"], {"process": {"guardian_pid": 4712}})
 
     def test_json(self):
         out, _ = self.ctl("create", "--json", "--archive", "/srv/venv.zip")
@@ -612,7 +620,8 @@ class Others(Case):
         lines = out.splitlines()
         self.assertEqual(lines[0].split()[:3], ["LEASE", "OWNER", "HOLDER"])
         self.assertEqual([line.split()[0] for line in lines[1:]], [f"lease{i}" for i in range(5)])
-        self.assertIn("process 4711", lines[1])
+        self.assertEqual(lines[0].split()[3], "GUARDIAN")
+        self.assertRegex(lines[1], "process 4711 +4712 ")
         self.assertNotIn("\x1b", out)
         self.assertEqual([call["method"] for call in self.calls()], ["ListLeases"] * 3)
         leases = json.loads(self.ctl("list", "leases", "--json")[0])
@@ -640,6 +649,7 @@ class Others(Case):
 
     def test_show(self):
         self.assertRegex(self.ctl("show", "lease1")[0], "(?m)^holder: +process 4711$")
+        self.assertRegex(self.ctl("show", "lease1")[0], "(?m)^guardian: +process 4712$")
         self.assertRegex(self.ctl("show", "layer1")[0], "(?m)^entries: +17$")
         self.assertRegex(
             self.ctl("show", "01234567")[0], "(?m)^archive: +venv = 0123456789abcdef"

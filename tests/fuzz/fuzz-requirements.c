@@ -4,8 +4,8 @@
  */
 #include <stdint.h>
 #include "base/utf8.h"
-#include "daemon/worker/requirements-line.h"
-#include "daemon/worker/requirements-scan.h"
+#include "proto/requirements-line.h"
+#include "proto/requirements-scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

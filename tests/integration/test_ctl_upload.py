@@ -58,6 +58,31 @@ def test_a_file_of_another_mount_namespace(host, client, outside):
 
 
 @asks_for_root
+def test_files_that_flinks_configuration_names(host, client, outside):
+    archive, module, conf = make_sample(outside / 'a.zip'), outside / 'm.py', outside / 'f.yaml'
+    module.write_text('x = 1\n')
+    conf.write_text(f'python.archives: {host.sources}/a.zip#a\n'
+                    f'python.files: {host.sources}/m.py\n'
+                    'python.executable: python3\n'
+                    'python.systemenv.enabled: false\n'
+                    "python.job-options: 'X:1'\n")
+    options = ['--json', 'create', '--flink-conf', 'f.yaml', '--request-id']
+    done = elsewhere(host, [archive, module, conf], *options, 'one')
+    assert done.returncode == 0, done.stderr
+    response = json.loads(done.stdout)
+    assert pathlib.Path(response['working_directory'], 'a/d1/f1.txt').exists()
+    assert client.status().counters.uploads == 2
+    again = json.loads(elsewhere(host, [archive, module, conf], *options, 'one').stdout)
+    assert again['lease_id'] == response['lease_id']
+    # And as the daemon sees the same files.
+    for path in (archive, module):
+        (host.sources / path.name).write_bytes(path.read_bytes())
+    seen = json.loads(host.ctl('--json', 'create', '--flink-conf', conf).stdout)
+    assert seen['dependency_hash'] == response['dependency_hash']
+    assert seen['variables']['PATH'] == response['variables']['PATH']
+
+
+@asks_for_root
 def test_run_from_another_mount_namespace(host, client, outside):
     archive = make_sample(outside / 'a.zip')
     done = elsewhere(host, [archive], 'run', '--archive', 'a.zip#a', '--', 'head', '-n1',

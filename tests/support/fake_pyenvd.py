@@ -189,6 +189,7 @@ LEASES = [
         label="\x1b[31mred" if i == 1 else "",
         holder="process",
         holder_pid=4711,
+        guardian_pid=4712,
         created_unix_ms=NOW,
     )
     for i in range(5)

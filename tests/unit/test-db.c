@@ -9,7 +9,7 @@
 #include "daemon/store/db.h"
 #include "tests/support/scratch.h"
 
-#define NEWEST 7 /* schema */
+#define NEWEST 8 /* schema */
 #define ENV_A scratch_hash("aaaa1")
 #define ENV_B scratch_hash("bbbb1")
 #define ENV_C scratch_hash("cccc1")
@@ -156,6 +156,8 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	execute("DROP TABLE lease_artifacts");
 	execute("DROP TABLE lease_interpreters");
 	execute("ALTER TABLE leases DROP COLUMN worker");
+	execute("ALTER TABLE leases DROP COLUMN guardian_pid");
+	execute("ALTER TABLE leases DROP COLUMN guardian_start");
 	execute("ALTER TABLE layers DROP COLUMN shared_bytes");
 	execute("DROP INDEX layers_superseded");
 	execute("DROP INDEX layers_key");
@@ -167,6 +169,7 @@ Test(db, a_lease_from_before_there_were_containers_is_of_a_process)
 	cr_expect_eq(ask("PRAGMA user_version"), NEWEST);
 	cr_assert_eq(db_find_lease(db, "lease-1", &got, &err), 0, "%s", err.text);
 	cr_expect_eq(got.worker, DB_WORKER_PROCESS);
+	cr_expect_eq(got.guardian_pid, 0);
 	cr_expect_eq(got.created, 5);
 }
 
@@ -848,6 +851,8 @@ Test(db, a_lease_is_read_as_it_was_written)
 		.holder = DB_HOLDER_TIME,
 		.pid = 3,
 		.pid_start = UINT64_MAX,
+		.guardian_pid = 4711,
+		.guardian_start = UINT64_MAX - 1,
 		.boot_id = "01234567-0123-0123-0123-0123456789ab",
 		.expires = 4,
 		.grace_ms = UINT32_MAX,
@@ -873,6 +878,8 @@ Test(db, a_lease_is_read_as_it_was_written)
 	cr_expect_eq(got.holder, written.holder);
 	cr_expect_eq(got.pid, written.pid);
 	cr_expect_eq(got.pid_start, written.pid_start);
+	cr_expect_eq(got.guardian_pid, written.guardian_pid);
+	cr_expect_eq(got.guardian_start, written.guardian_start);
 	cr_expect_eq(got.expires, written.expires);
 	cr_expect_eq(got.grace_ms, written.grace_ms);
 	cr_expect_eq(got.created, written.created);

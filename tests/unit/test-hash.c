@@ -262,11 +262,37 @@ Test(request, everything_said_matters)
 	expect_another_request("the directory of packages");
 	spec.requirements.refresh = true;
 	expect_another_request("that they are to be resolved anew");
+	spec.guardian_pid = 4711;
+	expect_another_request("the guardian");
 	spec.worker_program = (char *)"/opt/run";
 	hash_request(&spec, "salt", a);
 	spec.worker = SPEC_WORKER_DOCKER;
 	hash_request(&spec, "salt", b);
 	cr_expect_str_neq(a, b);
+}
+
+Test(request, so_does_what_was_uploaded)
+{
+	struct spec_upload uploads[] = {
+		{ (char *)"r.txt", (char *)"0" },
+		{ (char *)"a.zip", (char *)"1" },
+	};
+
+	setup();
+	spec.requirements.files = uploads;
+	spec.requirements.file_count = 2;
+	hash_request(&spec, "salt", a);
+	uploads[1].name = (char *)"b.zip";
+	hash_request(&spec, "salt", b);
+	cr_expect_str_neq(a, b, "the name did not matter");
+	uploads[1] = (struct spec_upload){ (char *)"a.zip", (char *)"2" };
+	hash_request(&spec, "salt", b);
+	cr_expect_str_neq(a, b, "the digest did not matter");
+	uploads[1].digest = (char *)"1";
+	spec.requirements.file_count = spec.requirements.package_count = 1;
+	spec.requirements.package_files = &uploads[1];
+	hash_request(&spec, "salt", b);
+	cr_expect_str_neq(a, b, "whether it is a package did not matter");
 }
 
 Test(request, a_digest_is_the_same_in_every_version)

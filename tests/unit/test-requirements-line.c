@@ -1,8 +1,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
-#include "daemon/worker/requirements-line.h"
-#include "daemon/worker/requirements-scan.h"
-#include "daemon/worker/requirements-spec.h"
+#include "proto/requirements-line.h"
+#include "proto/requirements-scan.h"
+#include "proto/requirements-spec.h"
 
 #define HASH "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"

@@ -50,6 +50,24 @@ static const char *get(const char *name)
 	return "(none)";
 }
 
+Test(variables, uploaded_requirements_have_no_paths)
+{
+	places.requirements = "/L/3/tree";
+	spec.requirements.path = (char *)"/r.txt";
+	spec.requirements.packages = (char *)"/wheels";
+	variables_compute(&spec, &places, &result);
+	cr_expect_str_eq(get("_PYTHON_REQUIREMENTS_FILE"), "/r.txt");
+	cr_expect_str_eq(get("_PYTHON_REQUIREMENTS_CACHE"), "/wheels");
+	variables_deinit(&result);
+	spec.requirements.path = (char *)"sha256:0";
+	spec.requirements.packages = (char *)"";
+	spec.requirements.file_count = 1;
+	variables_compute(&spec, &places, &result);
+	cr_expect_str_eq(get("_PYTHON_REQUIREMENTS_FILE"), "(none)");
+	cr_expect_str_eq(get("_PYTHON_REQUIREMENTS_CACHE"), "(none)");
+	cr_expect_str_eq(get("_PYTHON_REQUIREMENTS_INSTALL_DIR"), "/L/3/tree");
+}
+
 Test(variables, the_order_is_flinks)
 {
 	variables_compute(&spec, &places, &result);

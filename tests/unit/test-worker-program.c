@@ -5,11 +5,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/buffer.h"
+#include "base/fs.h"
+#include "base/proc-stat.h"
 #include "tests/support/scratch.h"
 #include "tests/support/trees.h"
 #include "worker.pb-c.h"
@@ -500,4 +504,81 @@ Test(worker_program, an_open_source_must_have_come)
 	extract.source_is_open = true;
 	send_job(&directory_fd, 1);
 	expect_failure(EBADMSG, "", "without its source");
+}
+
+/* Sends a job that ends a process of ours, which it returns, with a grace time longer than
+ * any test. */
+static pid_t ask_end(__sighandler_t on_term)
+{
+	Pyenvd__Worker__EndProcesses end = PYENVD__WORKER__END_PROCESSES__INIT;
+	Pyenvd__Worker__EndProcesses__Process row = PYENVD__WORKER__END_PROCESSES__PROCESS__INIT;
+	Pyenvd__Worker__EndProcesses__Process *rows = &row;
+	struct proc_stat stat;
+	pid_t ended;
+
+	signal(SIGTERM, on_term);
+	ended = fork();
+	if (ended == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	cr_assert_eq(setpgid(ended, ended), 0);
+	cr_assert_eq(proc_stat_read(ended, &stat), 0);
+	row.pid = ended;
+	row.start = stat.start;
+	end.processes = &rows;
+	end.n_processes = 1;
+	end.grace_ms = 3600000;
+	job.end_processes = &end;
+	job.job_case = PYENVD__WORKER__JOB__JOB_END_PROCESSES;
+	send_job(NULL, 0);
+	return ended;
+}
+
+Test(worker_program, processes_are_ended)
+{
+	pid_t ended = ask_end(SIG_DFL);
+	int status;
+
+	free_event(expect_event(PYENVD__WORKER__EVENT__EVENT_DONE));
+	cr_expect_eq(wait_for_end(), 0);
+	cr_assert_eq(waitpid(ended, &status, 0), ended);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
+static bool has_child(void)
+{
+	_cleanup_free_ char *path = text_format("/proc/%d/task/%d/children", (int)pid, (int)pid);
+	_cleanup_buffer_ struct buffer children = { 0 };
+
+	cr_assert_eq(fs_read_file(AT_FDCWD, path, 4096, &children), 0);
+	return children.size;
+}
+
+Test(worker_program, nobody_waits_for_processes_to_end_once_the_daemon_is_gone)
+{
+	pid_t ended = ask_end(SIG_IGN);
+
+	cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	while (!has_child())
+		poll(NULL, 0, 1);
+	cr_assert_eq(shutdown(fd, SHUT_RDWR), 0);
+	wait_for_end();
+	/* The worker's child is ours now; it ends, and the other, in a group of its own, does not. */
+	while (waitpid(0, NULL, 0) > 0)
+		;
+	cr_expect_eq(waitpid(ended, NULL, WNOHANG), 0);
+	kill(ended, SIGKILL);
+}
+
+Test(worker_program, nobody_is_ended_for_nobody)
+{
+	pid_t ended;
+
+	job.peer = NULL;
+	ended = ask_end(SIG_DFL);
+	expect_failure(EBADMSG, "", "for whom");
+	cr_expect_eq(waitpid(ended, NULL, WNOHANG), 0);
+	kill(ended, SIGKILL);
 }

@@ -8,13 +8,13 @@
  * Several options on one line take effect in pip in an order of their own: --index-url
  * forgets the indexes of lines before, never of its own line. Hence it goes first.
  */
-#include "daemon/worker/requirements-line.h"
+#include "proto/requirements-line.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include "base/utf8.h"
-#include "daemon/worker/requirements-spec.h"
-#include "daemon/worker/requirements-url.h"
+#include "proto/requirements-spec.h"
+#include "proto/requirements-url.h"
 
 #define BLANKS " \t"
 

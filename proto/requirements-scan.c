@@ -9,7 +9,7 @@
  *	spaces beyond ASCII, and backslashes elsewhere than at the end of a line,
  *	${NAME}, which is another text with every environment.
  */
-#include "daemon/worker/requirements-scan.h"
+#include "proto/requirements-scan.h"
 
 #include <errno.h>
 #include <stdint.h>

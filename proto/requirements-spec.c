@@ -6,7 +6,7 @@
  * What a message quotes of a line ends where a URL or a password could begin: the text
  * goes to the log.
  */
-#include "daemon/worker/requirements-spec.h"
+#include "proto/requirements-spec.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <strings.h>
 #include <sys/types.h>
 #include "base/utf8.h"
-#include "daemon/worker/requirements-url.h"
+#include "proto/requirements-url.h"
 
 #define BLANKS " \t"
 #define QUOTE_SIZE 64

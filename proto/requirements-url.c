@@ -3,7 +3,7 @@
  * A password with one of those in it, unescaped, would not be seen as such; but then what
  * is left in front does not look like a host and a port, and the URL is refused.
  */
-#include "daemon/worker/requirements-url.h"
+#include "proto/requirements-url.h"
 
 #include <ctype.h>
 #include <strings.h>

@@ -1,0 +1,102 @@
+/*
+ * A guardian is a process, not the holder, that the holder is not to outlive: for a Python
+ * worker its TaskManager. A holder that is killed takes its lease along; but a worker whose
+ * TaskManager was killed is told nothing, and lives, and leases, for ever. So the guardian is
+ * watched like a holder, and when it has ended, the holder is ended, and with that the lease.
+ *
+ * Only the holder's own user could have named it, and only as that user it is ended: nothing
+ * happens that this user could not have done.
+ *
+ * Whom a request names is looked up when it comes. All that is prepared for it may take
+ * minutes, and by then the number could be another's.
+ */
+#include <errno.h>
+#include "base/log.h"
+#include "daemon/core/leases-internal.h"
+
+static int check_pids(const struct spec *spec, pid_t holder, struct error *err)
+{
+	if (spec->guardian_pid == 1)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"guardian: process 1 guards nobody: it is the parent of those who have "
+			"lost theirs");
+	if (spec->guardian_pid == holder)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"guardian: process %d is the one that is to hold the lease",
+			spec->guardian_pid);
+	if (holder == 1)
+		return fail(err, -EINVAL, "REQUEST_INVALID",
+			"guardian: process 1, which is to hold the lease, cannot be ended");
+	return 0;
+}
+
+int leases_find_guardian(
+	const struct spec *spec, const struct peer *peer, struct process *ret, struct error *err)
+{
+	int r;
+
+	if (!spec->guardian_pid)
+		return 0;
+	if (!peer->process.pid || peer->is_nested)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"guardian: the daemon cannot see process %d: the caller lives in another "
+			"pid namespace",
+			spec->guardian_pid);
+	r = check_pids(spec, spec->holder_pid ? spec->holder_pid : peer->process.pid, err);
+	if (r == 0)
+		r = process_find(spec->guardian_pid, peer->identity.uid, ret, NULL, err);
+	if (r == WATCH_E_GONE)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "guardian: there is no process %d",
+			spec->guardian_pid);
+	if (r == WATCH_E_FOREIGN)
+		return fail(err, -EPERM, "NOT_ALLOWED", "guardian: process %d is not of uid %d",
+			spec->guardian_pid, (int)peer->identity.uid);
+	return r;
+}
+
+static void end_holder(struct lease *lease)
+{
+	log_info("guardian-ended", "lease=%s guardian=%d holder=%d uid=%d label='%s'",
+		lease->row.id, lease->row.guardian_pid, lease->row.pid, (int)lease->row.uid,
+		LOG_TEXT(lease->row.label));
+	lease->ending = (struct ending){
+		.process = { lease->row.pid, lease->row.pid_start },
+		.uid = lease->row.uid,
+		.gid = lease->row.gid,
+		.lease = lease->row.id,
+	};
+	endings_add(lease->leases->endings, &lease->ending);
+}
+
+void lease_on_guardian_gone(struct processes_member *member)
+{
+	end_holder(container_of(member, struct lease, guardian));
+}
+
+static int watch(struct lease *lease, struct error *err)
+{
+	const struct process process = { lease->row.guardian_pid, lease->row.guardian_start };
+
+	return processes_join(&lease->leases->guardians, &process, &lease->guardian, err);
+}
+
+int lease_watch_guardian(struct lease *lease, struct error *err)
+{
+	int r = lease->row.guardian_pid ? watch(lease, err) : 0;
+
+	if (r == PROCESSES_E_GONE)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "guardian: process %d has ended",
+			lease->row.guardian_pid);
+	return r;
+}
+
+void lease_resume_guardian(struct lease *lease)
+{
+	struct error err = { 0 };
+	int r = lease->row.guardian_pid ? watch(lease, &err) : 0;
+
+	if (r == PROCESSES_E_GONE)
+		end_holder(lease);
+	else if (r)
+		log_failure(LOG_LEVEL_ERROR, "guardian-not-watched", &err);
+}
