@@ -2,7 +2,6 @@
 import os
 import signal
 
-import pytest
 from cluster import lives
 from host import wait_for
 
@@ -58,7 +57,6 @@ def test_a_killed_daemon_is_not_missed(flink):
     flink.host.expect_tidy(client)
 
 
-@pytest.mark.skip(reason='the runner names no guardian for its lease yet')
 def test_a_killed_task_manager_takes_its_workers_along_and_no_others(flink):
     """Both are in one process group."""
     client = flink.host.connect()
