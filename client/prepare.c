@@ -117,12 +117,23 @@ static bool expand_instead(struct preparation *preparation, const struct pyenvd_
 	return is_about_source && expand_flink(preparation->request);
 }
 
-/* Each file of the bundle once. */
+static bool supply_one(struct preparation *preparation, size_t i, struct pyenvd_error *error)
+{
+	const struct bundle_file *file = &preparation->bundle->files[i];
+
+	preparation->are_supplied[i] = true;
+	return upload_part(preparation->session, preparation->bundle->path, file->offset,
+		       file->size, file->sha256, progress_of(preparation), error) == PYENVD_OK;
+}
+
+/* Each file of the bundle once. What requirements include, and their packages, are missed in
+ * the name of the requirements: when that is what was sent already, all that is left is sent;
+ * of what the daemon has, that is a digest. */
 static bool supply(struct preparation *preparation, struct pyenvd_error *error)
 {
 	const struct bundle *bundle = preparation->bundle;
 	static const char prefix[] = "sha256:";
-	const struct bundle_file *file;
+	bool is_sent = false;
 	size_t i;
 
 	if (!bundle || !text_equal(error->reason, "ARTIFACT_NOT_FOUND") ||
@@ -131,12 +142,18 @@ static bool supply(struct preparation *preparation, struct pyenvd_error *error)
 	for (i = 0; i < bundle->file_count; i++)
 		if (text_equal(bundle->files[i].sha256, error->source + strlen(prefix)))
 			break;
-	if (i == bundle->file_count || preparation->are_supplied[i])
+	if (i == bundle->file_count)
 		return false;
-	file = &bundle->files[i];
-	preparation->are_supplied[i] = true;
-	return upload_part(preparation->session, bundle->path, file->offset, file->size,
-		       file->sha256, progress_of(preparation), error) == PYENVD_OK;
+	if (!preparation->are_supplied[i])
+		return supply_one(preparation, i, error);
+	for (i = 0; i < bundle->file_count; i++) {
+		if (preparation->are_supplied[i])
+			continue;
+		if (!supply_one(preparation, i, error))
+			return false;
+		is_sent = true;
+	}
+	return is_sent;
 }
 
 static void use_uploaded(

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import zipfile
 
+import packages
 import pytest
-from host import BUILD, CTL, PATIENCE, wait_for
+from host import BUILD, CTL, PATIENCE, Host, wait_for
+from installers import UV
 
 RUNNER = BUILD / 'client' / 'pyflink-udf-runner.sh'
 PYTHON = '/usr/bin/python3'
@@ -223,3 +225,20 @@ def test_the_runner_of_the_python_package(manager):
 def test_no_stock_runner_is_said_in_the_boot_log(manager):
     words = manager.fail(python='none/python')
     assert "cannot execute 'none/python' to find Flink's own runner" in words
+
+
+def test_a_bundle_holds_requirements_and_their_packages(tmp_path):
+    count = len(packages.sample(tmp_path / 'packages'))
+    (tmp_path / 'requirements.txt').write_text('beta\n')
+    with Host('--uv', str(UV)) as host:
+        manager = TaskManager(host)
+        bundle = manager.directory / 'env.pyenv'
+        host.ctl('bundle', '-o', bundle, '--python-file', manager.package, '--requirements',
+                 f'{tmp_path}/requirements.txt#{tmp_path}/packages', '--python', PYTHON)
+        for _ in range(2):
+            code, told = manager.run(PYTHONPATH=str(bundle))
+            assert code == 7, manager.log.read_text()
+            path = told['variables']['PYTHONPATH'].split(':')
+            assert [it for it in path if pathlib.Path(it, 'beta').is_dir()]
+        counters = host.connect().status().counters
+        assert (counters.uploads, counters.layers_made) == (2 + count, 2)

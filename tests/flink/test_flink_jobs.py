@@ -1,0 +1,82 @@
+"""Flink jobs give the same by Flink's own way and by pyenvd, and leave nothing behind."""
+import pytest
+from conftest import INPUTS
+from host import wait_for
+
+
+@pytest.mark.parametrize('with_runner', [False, True], ids=['stock', 'runner'])
+def test_a_job_that_says_nothing_of_pyenvd_runs_as_flink_runs_it(flink, with_runner):
+    it = flink.start('stock', with_runner)
+    run = flink.submit(*flink.stock())
+    run.expect_finished()
+    for where in run.traces():
+        assert where['cwd'].startswith(f'{it.directory}/python-dist-')
+        assert where['executable'] == where['cwd'] + '/venv/bin/python'
+    assert flink.host.connect().status().counters.creates == 0
+    run.note_time("Flink's own way" + (', with the runner' if with_runner else ''))
+
+
+def expect_nothing_extracted(task_manager):
+    """What Flink keeps for Python are the bundle's link, a log and a token."""
+    links = [name for name in task_manager.files() if name.endswith('/env.pyenv')]
+    others = {name.split('_token_')[0] for name in task_manager.files()}
+    assert len(links) == 1
+    assert others == {'python-files', links[0].rpartition('/')[0], *links,
+                      'flink-python-udf-boot.log', 'retrieval'}
+
+
+@pytest.mark.parametrize('kind', ['by_name', 'held'])
+def test_a_bundle_gives_the_same_and_nothing_is_extracted(flink, kind):
+    client = flink.host.connect()
+    managers = [flink.start(name, True) for name in ('one', 'two')]
+    run = flink.submit(*getattr(flink, kind)(), hold=True, parallelism=2)
+    pids = run.wait_for_workers(2)
+    leases = {it.holder_pid: it for it in client.leases()}
+    assert leases.keys() == pids == {pid for it in managers for pid in it.workers()}
+    layers = {it.layer_id for it in client.layers()}
+    for where in run.traces():
+        assert where['cwd'] == leases[where['pid']].working_directory
+        for name in 'executable', 'numpy', 'words', 'greeting':
+            assert where[name].startswith(f'{flink.host.state}/layers/')
+    for it in managers:
+        expect_nothing_extracted(it)
+    run.let_go()
+    run.expect_finished()
+    run.note_time(f'The runner, {kind}, nothing prepared')
+    wait_for(lambda: not client.leases(), 'the leases to end')
+    # Two TaskManagers had one of each.
+    counters = client.status().counters
+    assert counters.layers_made == len(layers)
+    assert len(client.artifacts()) == (4 if kind == 'held' else 0)
+
+    again = flink.submit(*getattr(flink, kind)(), parallelism=2)
+    again.expect_finished()
+    again.note_time(f'The runner, {kind}, all prepared')
+    assert client.status().counters.layers_made == counters.layers_made
+    assert client.status().counters.uploads == counters.uploads
+    wait_for(lambda: not client.leases(), 'the leases to end')
+    assert not any(it.workers() for it in managers)
+    flink.host.expect_tidy(client)
+
+
+def test_options_can_name_files_of_the_host(flink):
+    """Also without a bundle: python.job-options is a map whose entries are parted by commas."""
+    flink.start('one', True)
+    spec = '; '.join([f'archive {INPUTS}/venv.tgz#venv', f'archive {INPUTS}/model.zip#model',
+                      f'python-file {INPUTS}/words.py', 'python venv/bin/python',
+                      f'requirements {INPUTS}/requirements.txt#{INPUTS}/packages'])
+    run = flink.submit('-D', f"python.job-options='PYENVD_SPEC:{spec}'",
+                       '-pyexec', '/nonexistent/python')
+    run.expect_finished()
+    wait_for(lambda: not flink.host.connect().leases(), 'the lease to end')
+
+
+def test_without_a_daemon_the_cause_is_in_what_flink_reports(flink):
+    flink.start('one', True)
+    bundle = flink.by_name()
+    assert flink.host.stop() == 0
+    run = flink.submit(*bundle)
+    assert run.job.wait_to_end() == 'FAILED'
+    causes = run.job.causes()
+    assert 'pyenvd:' in causes and f"no daemon at '{flink.host.socket}'" in causes
+    assert not run.traces()
