@@ -18,17 +18,19 @@ import inputs
 FLINK = BUILD / 'flink'
 INPUTS = FLINK / 'inputs'
 JOB = pathlib.Path(__file__).with_name('job.py').resolve()
-# What was seen: (what, seconds).
 times = []
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_terminal_summary(terminalreporter):
+def note_time(words, seconds):
     cores = len(os.sched_getaffinity(0))
-    for words, seconds in times:
-        terminalreporter.write_line(f'{words}: {seconds:.1f} s ({cores} processors, '
-                                    f'load {os.getloadavg()[0]:.1f})')
+    times.append(f'{words}: {seconds:.2f} s ({cores} processors, load {os.getloadavg()[0]:.1f})')
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in times:
+        terminalreporter.write_line(f'seen: {line}')
 
 
 @pytest.fixture(scope='session')
@@ -92,8 +94,8 @@ class Run:
         assert self.lines() == inputs.expected(count)
 
     def note_time(self, words):
-        times.append((f'{words}: RUNNING to first record',
-                      self.traces()[0]['time'] - self.job.began()))
+        note_time(f'{words}: RUNNING to first record',
+                  self.traces()[0]['time'] - self.job.began())
 
 
 class Flink:
@@ -142,20 +144,11 @@ class Flink:
                 '-pyexec', 'venv/bin/python', '-pyfs', INPUTS / 'words.py',
                 '-pyreq', f'{INPUTS}/requirements.txt#{INPUTS}/packages')
 
-    def by_name(self):
-        """What pyenvd is told of it, in a bundle that names the files."""
-        return self.bundle('--by-name', '--python-file', INPUTS / 'words.py', '--requirements',
-                           f'{INPUTS}/requirements.txt#{INPUTS}/packages')
-
-    def held(self):
-        """In a bundle that holds them; requirements it cannot hold, but Python imports wheels."""
-        wheel, = (INPUTS / 'packages').glob('*.whl')
-        return self.bundle('--python-file', INPUTS / 'words.py', '--python-file', wheel)
-
     def bundle(self, *options):
-        """No interpreter of the name that Flink is told would start."""
+        """What pyenvd is told of it, instead. No interpreter of the other name would start."""
         path = self.directory / 'env.pyenv'
         self.host.ctl('bundle', '-o', path, '--archive', f'{INPUTS}/venv.tgz#venv',
                       '--archive', f'{INPUTS}/model.zip#model', '--python', 'venv/bin/python',
-                      *options)
+                      '--python-file', INPUTS / 'words.py', '--requirements',
+                      f'{INPUTS}/requirements.txt#{INPUTS}/packages', *options)
         return '-pyfs', path, '-pyexec', '/nonexistent/python'

@@ -25,11 +25,11 @@ def expect_nothing_extracted(task_manager):
                       'flink-python-udf-boot.log', 'retrieval'}
 
 
-@pytest.mark.parametrize('kind', ['by_name', 'held'])
-def test_a_bundle_gives_the_same_and_nothing_is_extracted(flink, kind):
+@pytest.mark.parametrize('options', [['--by-name'], []], ids=['names', 'holds'])
+def test_a_bundle_gives_the_same_and_nothing_is_extracted(flink, options):
     client = flink.host.connect()
     managers = [flink.start(name, True) for name in ('one', 'two')]
-    run = flink.submit(*getattr(flink, kind)(), hold=True, parallelism=2)
+    run = flink.submit(*flink.bundle(*options), hold=True, parallelism=2)
     pids = run.wait_for_workers(2)
     leases = {it.holder_pid: it for it in client.leases()}
     assert leases.keys() == pids == {pid for it in managers for pid in it.workers()}
@@ -42,16 +42,17 @@ def test_a_bundle_gives_the_same_and_nothing_is_extracted(flink, kind):
         expect_nothing_extracted(it)
     run.let_go()
     run.expect_finished()
-    run.note_time(f'The runner, {kind}, nothing prepared')
+    words = f'The runner, {"files of the host" if options else "files in the bundle"}'
+    run.note_time(f'{words}, nothing prepared')
     wait_for(lambda: not client.leases(), 'the leases to end')
     # Two TaskManagers had one of each.
     counters = client.status().counters
     assert counters.layers_made == len(layers)
-    assert len(client.artifacts()) == (4 if kind == 'held' else 0)
+    assert len(client.artifacts()) == (0 if options else 5)
 
-    again = flink.submit(*getattr(flink, kind)(), parallelism=2)
+    again = flink.submit(*flink.bundle(*options), parallelism=2)
     again.expect_finished()
-    again.note_time(f'The runner, {kind}, all prepared')
+    again.note_time(f'{words}, all prepared')
     assert client.status().counters.layers_made == counters.layers_made
     assert client.status().counters.uploads == counters.uploads
     wait_for(lambda: not client.leases(), 'the leases to end')
@@ -73,7 +74,7 @@ def test_options_can_name_files_of_the_host(flink):
 
 def test_without_a_daemon_the_cause_is_in_what_flink_reports(flink):
     flink.start('one', True)
-    bundle = flink.by_name()
+    bundle = flink.bundle('--by-name')
     assert flink.host.stop() == 0
     run = flink.submit(*bundle)
     assert run.job.wait_to_end() == 'FAILED'

@@ -1,12 +1,15 @@
 """What is killed in mid-job leaves nothing, and the Flink job goes on."""
 import os
 import signal
+import time
 
 from cluster import lives
+from conftest import note_time
 from host import wait_for
 
+# A slot that is missing fails an attempt at once.
 RESTART = ('-D', 'restart-strategy.type=fixed-delay',
-           '-D', 'restart-strategy.fixed-delay.attempts=10',
+           '-D', 'restart-strategy.fixed-delay.attempts=10000',
            '-D', 'restart-strategy.fixed-delay.delay=200ms')
 
 
@@ -25,7 +28,7 @@ def expect_nothing_of(client, pid, lease):
 def test_a_killed_worker_is_replaced(flink):
     client = flink.host.connect()
     it = flink.start('one', True)
-    run = flink.submit(*RESTART, *flink.by_name(), hold=True)
+    run = flink.submit(*RESTART, *flink.bundle('--by-name'), hold=True)
     pid, = run.wait_for_workers(1)
     lease = lease_of(client, pid)
     os.kill(pid, signal.SIGKILL)
@@ -43,7 +46,7 @@ def test_a_killed_worker_is_replaced(flink):
 def test_a_killed_daemon_is_not_missed(flink):
     client = flink.host.connect()
     it = flink.start('one', True)
-    run = flink.submit(*flink.by_name(), hold=True)
+    run = flink.submit(*flink.bundle('--by-name'), hold=True)
     pid, = run.wait_for_workers(1)
     lease = lease_of(client, pid)
     flink.host.kill()
@@ -62,12 +65,15 @@ def test_a_killed_task_manager_takes_its_workers_along_and_no_others(flink):
     client = flink.host.connect()
     killed, other = managers = [flink.start(name, True) for name in ('killed', 'other')]
     assert os.getpgid(killed.pid) == os.getpgid(other.pid)
-    run = flink.submit(*RESTART, *flink.by_name(), hold=True, parallelism=2)
+    run = flink.submit(*RESTART, *flink.bundle('--by-name'), hold=True, parallelism=2)
     run.wait_for_workers(2)
     (gone,), (kept,) = [it.workers() for it in managers]
     lease = lease_of(client, gone)
     killed.kill()
+    began = time.monotonic()
     expect_nothing_of(client, gone, lease)
+    note_time("A killed TaskManager's worker, lease and directory are gone after",
+              time.monotonic() - began)
     assert not killed.workers()
     assert other.workers() == [kept] and lease_of(client, kept)
 
