@@ -10,9 +10,7 @@
 
 static void add(struct children *children, pid_t pid)
 {
-	children->pids = reallocarray(children->pids, children->count + 1, sizeof(*children->pids));
-	if (!children->pids)
-		abort();
+	children->pids = grow_array(children->pids, children->count, sizeof(*children->pids));
 	children->pids[children->count++] = pid;
 }
 

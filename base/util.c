@@ -17,6 +17,16 @@ void *alloc0(size_t count, size_t size)
 	return p;
 }
 
+void *grow_array(void *rows, size_t count, size_t size)
+{
+	uint8_t *grown = reallocarray(rows, count + 1, size);
+
+	if (!grown)
+		abort();
+	memset(grown + count * size, 0, size);
+	return grown;
+}
+
 char *text_copy(const char *text)
 {
 	char *copy;

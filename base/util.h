@@ -41,6 +41,8 @@ static inline int steal_fd(int *fd)
 void *alloc0(size_t count, size_t size);
 #define new0(type) ((type *)alloc0(1, sizeof(type)))
 #define new0_array(type, count) ((type *)alloc0((count), sizeof(type)))
+/* The array @rows of @count rows (NULL: none), and one more, zeroed; takes @rows. As alloc0(). */
+void *grow_array(void *rows, size_t count, size_t size);
 
 /* Never NULL; NULL stays NULL. */
 char *text_copy(const char *text);

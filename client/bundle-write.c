@@ -124,7 +124,7 @@ static char *name_for(const struct writer *writer, const char *path)
 /* What the bundle calls the file, in @ret, borrowed. */
 static int hold(struct writer *writer, const char *path, const char **ret, struct error *err)
 {
-	struct held new = { 0 }, *held;
+	struct held new = { 0 };
 	const struct held *known;
 	char digest[SHA256_HEX_SIZE];
 	int r;
@@ -142,12 +142,8 @@ static int hold(struct writer *writer, const char *path, const char **ret, struc
 	}
 	*ret = new.name = name_for(writer, path);
 	new.path = text_copy(path);
-	held = new0_array(struct held, writer->count + 1);
-	if (writer->count)
-		memcpy(held, writer->held, writer->count * sizeof(*held));
-	held[writer->count++] = new;
-	free(writer->held);
-	writer->held = held;
+	writer->held = grow_array(writer->held, writer->count, sizeof(*writer->held));
+	writer->held[writer->count++] = new;
 	hex_format(new.sha256, SHA256_SIZE, digest);
 	buffer_format(&writer->files, "file %s %" PRIu64 " %s\n", new.name, new.size, digest);
 	return 0;

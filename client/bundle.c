@@ -70,13 +70,8 @@ static int refuse(const struct reader *reader, struct error *err, const char *fo
 
 static void add_word(struct bundle *bundle, char *word)
 {
-	char **words = new0_array(char *, bundle->word_count + 1);
-
-	if (bundle->word_count)
-		memcpy(words, bundle->words, bundle->word_count * sizeof(*words));
-	words[bundle->word_count++] = word;
-	free(bundle->words);
-	bundle->words = words;
+	bundle->words = grow_array(bundle->words, bundle->word_count, sizeof(*bundle->words));
+	bundle->words[bundle->word_count++] = word;
 }
 
 /* What says of whom the lease is, or how Beam starts workers, is not a bundle's to say. */
@@ -119,7 +114,6 @@ static int take_file(const struct reader *reader, const char *value, struct erro
 	struct bundle *bundle = reader->bundle;
 	const char *digest = strrchr(value, ' '), *size;
 	struct bundle_file file = { 0 };
-	struct bundle_file *files;
 
 	size = digest && digest > value ? memrchr(value, ' ', (size_t)(digest - value)) : NULL;
 	if (!size || size == value || *value == '/')
@@ -133,15 +127,11 @@ static int take_file(const struct reader *reader, const char *value, struct erro
 		return refuse(reader, err, "'%s' is no SHA-256", digest + 1);
 	memcpy(file.sha256, digest + 1, SHA256_HEX_SIZE);
 	file.name = text_format("%.*s", (int)(size - value), value);
-	files = new0_array(struct bundle_file, bundle->file_count + 1);
-	if (bundle->file_count)
-		memcpy(files, bundle->files, bundle->file_count * sizeof(*files));
+	bundle->files = grow_array(bundle->files, bundle->file_count, sizeof(*bundle->files));
 	/* Counted from where the content begins; that is not known yet. */
 	file.offset = bundle->size;
 	bundle->size += file.size;
-	files[bundle->file_count++] = file;
-	free(bundle->files);
-	bundle->files = files;
+	bundle->files[bundle->file_count++] = file;
 	return 0;
 }
 
@@ -151,20 +141,15 @@ static int take_part(
 {
 	struct bundle *bundle = reader->bundle;
 	const char *hash = strchr(value, '#');
-	struct bundle_part *parts;
 
 	if (!hash || hash == value || !hash[1])
 		return refuse(reader, err, "not FILE#NAME");
-	parts = new0_array(struct bundle_part, bundle->part_count + 1);
-	if (bundle->part_count)
-		memcpy(parts, bundle->parts, bundle->part_count * sizeof(*parts));
-	parts[bundle->part_count++] = (struct bundle_part){
+	bundle->parts = grow_array(bundle->parts, bundle->part_count, sizeof(*bundle->parts));
+	bundle->parts[bundle->part_count++] = (struct bundle_part){
 		.file = text_format("%.*s", (int)(hash - value), value),
 		.name = text_copy(hash + 1),
 		.is_package = is_package,
 	};
-	free(bundle->parts);
-	bundle->parts = parts;
 	return 0;
 }
 

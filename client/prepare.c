@@ -54,16 +54,12 @@ static void on_progress(const Pyenvd__V1__Progress *event, void *data)
 
 static void use_digest(struct preparation *preparation, const char *path, const char *sha256)
 {
-	struct swap *swaps = new0_array(struct swap, preparation->swap_count + 1);
-
-	if (preparation->swap_count)
-		memcpy(swaps, preparation->swaps, preparation->swap_count * sizeof(*swaps));
-	swaps[preparation->swap_count++] = (struct swap){
+	preparation->swaps = grow_array(
+		preparation->swaps, preparation->swap_count, sizeof(*preparation->swaps));
+	preparation->swaps[preparation->swap_count++] = (struct swap){
 		.path = text_copy(path),
 		.source = text_format("sha256:%s", sha256),
 	};
-	free(preparation->swaps);
-	preparation->swaps = swaps;
 	request_use_digest(preparation->request, path, sha256);
 }
 
@@ -81,13 +77,17 @@ static void name_upload(struct pyenvd_error *error, const char *path)
 			words);
 }
 
-/* It is what the daemon cannot read, and we can. */
+/* The daemon cannot read something. */
+static bool is_about_source(const struct pyenvd_error *error)
+{
+	return text_equal(error->reason, "SOURCE_NOT_FOUND") ||
+		text_equal(error->reason, "SOURCE_UNREADABLE");
+}
+
+/* And we can. */
 static bool is_for_upload(const struct preparation *preparation, const struct pyenvd_error *error)
 {
-	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
-		!text_equal(error->reason, "SOURCE_UNREADABLE"))
-		return false;
-	return request_has_path(preparation->request, error->source) &&
+	return is_about_source(error) && request_has_path(preparation->request, error->source) &&
 		upload_is_possible(error->source);
 }
 
@@ -111,10 +111,7 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 /* Then its paths can be given up. */
 static bool expand_instead(struct preparation *preparation, const struct pyenvd_error *error)
 {
-	bool is_about_source = text_equal(error->reason, "SOURCE_NOT_FOUND") ||
-		text_equal(error->reason, "SOURCE_UNREADABLE");
-
-	return is_about_source && expand_flink(preparation->request);
+	return is_about_source(error) && expand_flink(preparation->request);
 }
 
 static bool supply_one(struct preparation *preparation, size_t i, struct pyenvd_error *error)
@@ -171,10 +168,8 @@ static bool upload_requirements_instead(struct preparation *preparation, struct 
 	Pyenvd__V1__UploadedRequirements *uploaded;
 	struct pyenvd_error failed;
 
-	if (!text_equal(error->reason, "SOURCE_NOT_FOUND") &&
-		!text_equal(error->reason, "SOURCE_UNREADABLE"))
-		return false;
-	if (!path || !text_equal(error->source, path) || !upload_is_possible(path))
+	if (!is_about_source(error) || !path || !text_equal(error->source, path) ||
+		!upload_is_possible(path))
 		return false;
 	if (upload_requirements(preparation->session, path,
 		    request_get_packages(preparation->request), true, progress_of(preparation),

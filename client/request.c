@@ -82,12 +82,9 @@ void request_deinit(struct request *request)
 
 void *request_append(void *list, size_t *count, void *element)
 {
-	void **elements = new0_array(void *, *count + 1);
+	void **elements = grow_array(list, *count, sizeof(*elements));
 
-	if (*count)
-		memcpy(elements, list, *count * sizeof(*elements));
 	elements[(*count)++] = element;
-	free(list);
 	return elements;
 }
 
