@@ -237,28 +237,18 @@ static void on_input(struct input *input, const struct error *err)
 
 static void init_inputs(struct create_work *work)
 {
-	const struct spec *spec = work->create->spec;
-	size_t i;
+	const struct creates *creates = work->creates;
+	const struct input common = {
+		.core = creates->core,
+		.digests = creates->digests,
+		.artifacts = creates->artifacts,
+		.layers = creates->layers,
+		.peer = work->create->peer,
+		.done = on_input,
+		.owner = work,
+	};
 
-	work->input_count = spec->archive_count + spec->file_count;
-	work->inputs = new0_array(struct input, work->input_count);
-	for (i = 0; i < work->input_count; i++) {
-		struct input *input = &work->inputs[i];
-		bool is_archive = i < spec->archive_count;
-		size_t j = is_archive ? i : i - spec->archive_count;
-
-		input->core = work->creates->core;
-		input->digests = work->creates->digests;
-		input->artifacts = work->creates->artifacts;
-		input->layers = work->creates->layers;
-		input->peer = work->create->peer;
-		input->path = is_archive ? spec->archives[j].path : spec->files[j].path;
-		input->name = is_archive ? NULL : spec->files[j].name;
-		input->compile = spec->compile;
-		input->keep = spec->worker == SPEC_WORKER_DOCKER;
-		input->done = on_input;
-		input->owner = work;
-	}
+	work->inputs = inputs_new(&common, work->create->spec, &work->input_count);
 }
 
 /* All that can be seen at once is looked at with one change of identity. */

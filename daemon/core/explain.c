@@ -143,32 +143,22 @@ static int find_uploaded(struct explain_work *work, struct error *err)
 
 static void init_inputs(struct explain_work *work)
 {
-	const struct spec *spec = work->explain->spec;
 	const struct explains *explains = work->explains;
+	const struct input common = {
+		.core = explains->core,
+		.digests = explains->digests,
+		.artifacts = explains->artifacts,
+		.layers = explains->layers,
+		.peer = work->explain->peer,
+		.only_look = true,
+		.done = on_input,
+		.owner = work,
+	};
 	size_t i;
 
-	work->input_count = spec->archive_count + spec->file_count;
-	work->inputs = new0_array(struct input, work->input_count);
-	for (i = 0; i < work->input_count; i++) {
-		bool is_archive = i < spec->archive_count;
-		size_t j = is_archive ? i : i - spec->archive_count;
-
-		work->inputs[i] = (struct input){
-			.core = explains->core,
-			.digests = explains->digests,
-			.artifacts = explains->artifacts,
-			.layers = explains->layers,
-			.peer = work->explain->peer,
-			.path = is_archive ? spec->archives[j].path : spec->files[j].path,
-			.name = is_archive ? NULL : spec->files[j].name,
-			.compile = spec->compile,
-			.keep = spec->worker == SPEC_WORKER_DOCKER,
-			.only_look = true,
-			.done = on_input,
-			.owner = work,
-		};
+	work->inputs = inputs_new(&common, work->explain->spec, &work->input_count);
+	for (i = 0; i < work->input_count; i++)
 		input_prepare(&work->inputs[i]);
-	}
 }
 
 /* All that can be seen at once is looked at with one change of identity. */

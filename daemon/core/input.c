@@ -299,6 +299,26 @@ static void on_located(struct locate *locate, size_t index, const struct fs_iden
 	resume(input, r, &failed);
 }
 
+struct input *inputs_new(const struct input *common, const struct spec *spec, size_t *count)
+{
+	struct input *inputs;
+	size_t i;
+
+	*count = spec->archive_count + spec->file_count;
+	inputs = new0_array(struct input, *count);
+	for (i = 0; i < *count; i++) {
+		bool is_archive = i < spec->archive_count;
+		size_t j = is_archive ? i : i - spec->archive_count;
+
+		inputs[i] = *common;
+		inputs[i].path = is_archive ? spec->archives[j].path : spec->files[j].path;
+		inputs[i].name = is_archive ? NULL : spec->files[j].name;
+		inputs[i].compile = spec->compile;
+		inputs[i].keep = spec->worker == SPEC_WORKER_DOCKER;
+	}
+	return inputs;
+}
+
 void input_prepare(struct input *input)
 {
 	input->locate = (struct locate){

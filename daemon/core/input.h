@@ -6,6 +6,7 @@
 #include "daemon/core/artifacts.h"
 #include "daemon/core/layers.h"
 #include "daemon/core/locate.h"
+#include "proto/spec.h"
 
 enum input_origin {
 	INPUT_FOUND = 1, /* the layer was there */
@@ -54,6 +55,8 @@ enum {
 	INPUT_E_LATER = 1, /* done() will come */
 };
 
+/* Those of @spec, archives first, each as @common says of all of them; free(). */
+struct input *inputs_new(const struct input *common, const struct spec *spec, size_t *count);
 /* First; then input->locate may be looked at (locate_look()). */
 void input_prepare(struct input *input);
 /* 0: it is ready; INPUT_E_LATER; or a failure, and done() will not come. */
