@@ -45,3 +45,10 @@ void sha256_end(struct sha256 *sha256, uint8_t digest[SHA256_SIZE])
 		abort();
 	begin(sha256);
 }
+
+bool sha256_is_hex(const char *text)
+{
+	size_t digits = strspn(text, "0123456789abcdef");
+
+	return digits == SHA256_HEX_SIZE - 1 && !text[digits];
+}

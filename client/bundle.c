@@ -122,8 +122,7 @@ static int take_file(const struct reader *reader, const char *value, struct erro
 
 	if (parse_u64(number, &file.size) || file.size > INT64_MAX - bundle->size)
 		return refuse(reader, err, "'%s' is no size", number);
-	if (strlen(digest + 1) != SHA256_HEX_SIZE - 1 ||
-		strspn(digest + 1, "0123456789abcdef") != SHA256_HEX_SIZE - 1)
+	if (!sha256_is_hex(digest + 1))
 		return refuse(reader, err, "'%s' is no SHA-256", digest + 1);
 	memcpy(file.sha256, digest + 1, SHA256_HEX_SIZE);
 	file.name = text_format("%.*s", (int)(size - value), value);

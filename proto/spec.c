@@ -97,9 +97,7 @@ int spec_check_inputs(size_t count, struct error *err)
 
 int spec_check_digest(const char *sha256, const char *field, struct error *err)
 {
-	size_t digits = strspn(sha256, "0123456789abcdef");
-
-	if (digits == SHA256_HEX_SIZE - 1 && !sha256[digits])
+	if (sha256_is_hex(sha256))
 		return 0;
 	return fail(err, -EINVAL, "REQUEST_INVALID",
 		"%s is not a SHA-256 of 64 hex digits in lower case", field);
