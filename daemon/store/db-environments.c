@@ -179,13 +179,24 @@ static int parse_after(const char *after, char hash[SHA256_HEX_SIZE], int64_t *o
 	return 0;
 }
 
+static int list_environments(
+	struct sql_statement *s, struct db_environments *ret, struct error *err)
+{
+	void *rows;
+	int r;
+
+	r = db_list(s, read_environment, sizeof(*ret->rows), &rows, &ret->count, err);
+	if (r == 0)
+		ret->rows = rows;
+	return r;
+}
+
 int db_list_environments(struct db *db, const char *after, size_t limit, int64_t uid,
 	struct db_environments *ret, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_ENVIRONMENTS);
 	char hash[SHA256_HEX_SIZE];
 	int64_t owner;
-	void *rows;
 	int r;
 
 	r = parse_after(after, hash, &owner);
@@ -195,25 +206,17 @@ int db_list_environments(struct db *db, const char *after, size_t limit, int64_t
 	sql_bind_number(s, owner);
 	sql_bind_number(s, uid);
 	sql_bind_number(s, (int64_t)limit);
-	r = db_list(s, read_environment, sizeof(*ret->rows), &rows, &ret->count, err);
-	if (r == 0)
-		ret->rows = rows;
-	return r;
+	return list_environments(s, ret, err);
 }
 
 int db_list_latest_environments(
 	struct db *db, size_t limit, int64_t uid, struct db_environments *ret, struct error *err)
 {
 	_cleanup_statement_ struct sql_statement *s = db_query(db, QUERY_LIST_LATEST_ENVIRONMENTS);
-	void *rows;
-	int r;
 
 	sql_bind_number(s, uid);
 	sql_bind_number(s, (int64_t)limit);
-	r = db_list(s, read_environment, sizeof(*ret->rows), &rows, &ret->count, err);
-	if (r == 0)
-		ret->rows = rows;
-	return r;
+	return list_environments(s, ret, err);
 }
 
 void db_components_deinit(struct db_components *components)
