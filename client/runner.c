@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/util.h"
 #include "client/bundle.h"
 #include "client/command.h"
@@ -31,6 +32,7 @@
 #define EXIT_FAILED 1
 
 struct runner {
+	uint64_t began_us;
 	struct session session;
 	struct request request;
 	struct bundle bundle;
@@ -206,6 +208,25 @@ static int become_worker(struct runner *runner, const char *python, char **argv,
 	return fail_runner(runner, &err);
 }
 
+static bool was_there(const Pyenvd__V1__CreateEnvironmentResponse *response)
+{
+	size_t i;
+
+	for (i = 0; i < response->n_layers; i++)
+		if (response->layers[i]->origin != PYENVD__V1__LAYER_ORIGIN__LAYER_ORIGIN_FOUND)
+			return false;
+	return true;
+}
+
+/* What an operator wants to know of a worker that runs. */
+static void tell(const struct runner *runner, const Pyenvd__V1__CreateEnvironmentResponse *response)
+{
+	fprintf(stderr, "pyenvd: environment %s, lease %s, %s within %.1f ms\n",
+		response->dependency_hash, response->lease_id,
+		was_there(response) ? "found" : "prepared",
+		(double)(clock_now_us() - runner->began_us) / 1000);
+}
+
 static int run_ours(struct runner *runner, char **argv, int argc)
 {
 	Pyenvd__V1__CreateEnvironmentResponse *response = NULL;
@@ -227,6 +248,8 @@ static int run_ours(struct runner *runner, char **argv, int argc)
 	_cleanup_free_ char *python = text_copy(response->interpreter);
 	int r = enter(response, &err);
 
+	if (r == 0)
+		tell(runner, response);
 	pyenvd_message_free(response);
 	return r ? fail_runner(runner, &err) : become_worker(runner, python, argv, argc);
 }
@@ -234,6 +257,7 @@ static int run_ours(struct runner *runner, char **argv, int argc)
 int main(int argc, char **argv)
 {
 	struct runner runner = {
+		.began_us = clock_now_us(),
 		.session = { .program = "pyenvd", .command = &command_runner, .is_quiet = true },
 		.spec = getenv("PYENVD_SPEC"),
 	};

@@ -1,6 +1,7 @@
 """The runner that Flink starts instead of its own, with a package that stands in for pyflink."""
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import zipfile
@@ -155,7 +156,20 @@ def test_the_boot_log_is_added_to(manager):
     manager.log.write_text('of another worker\n')
     code, _ = manager.run(PYENVD_SPEC=manager.spec(f'python {PYTHON}'))
     assert code == 7
-    assert manager.log.read_text().startswith('of another worker\n{')
+    assert manager.log.read_text().startswith('of another worker\npyenvd: ')
+
+
+def test_the_boot_log_names_environment_and_lease(client, manager):
+    for how in 'prepared', 'found':
+        manager.log.unlink(missing_ok=True)
+        process = manager.start(PYENVD_SPEC=manager.spec(f'python {PYTHON}'), WAIT='yes')
+        wait_for(lambda: manager.log.exists() and manager.told(), 'the worker')
+        lease, = client.leases()
+        words = re.escape(f'pyenvd: environment {lease.dependency_hash}, lease {lease.lease_id}, '
+                          f'{how} within ')
+        assert re.match(words + r'[0-9]+\.[0-9] ms\n{', manager.log.read_text())
+        process.terminate()
+        assert process.wait(PATIENCE) == 5
 
 
 @pytest.mark.parametrize('spec, words', [
