@@ -17,20 +17,20 @@ struct uploading {
 	bool is_begun;
 };
 
-static void answer(struct rpc *rpc, const char *digest, bool was_there)
+static void answer(struct rpc *rpc, const struct upload *upload)
 {
 	Pyenvd__V1__UploadArtifactResponse response = PYENVD__V1__UPLOAD_ARTIFACT_RESPONSE__INIT;
 	Pyenvd__V1__Artifact wire;
 	struct db_artifact artifact;
 	struct error err = { 0 };
 
-	if (manager_find_artifact(rpc->api->manager, rpc->peer, digest, &artifact, &err)) {
+	if (manager_find_artifact(rpc->api->manager, rpc->peer, upload->digest, &artifact, &err)) {
 		rpc_fail(rpc, &err);
 		return;
 	}
 	convert_artifact(&artifact, &wire);
 	response.artifact = &wire;
-	response.was_there = was_there;
+	response.was_there = upload->was_there;
 	rpc_reply(rpc, &response.base);
 }
 
@@ -41,7 +41,7 @@ static void on_done(struct upload *upload, const struct error *err)
 	if (err)
 		rpc_fail(uploading->rpc, err);
 	else
-		answer(uploading->rpc, upload->digest, false);
+		answer(uploading->rpc, upload);
 }
 
 static void on_drained(struct upload *upload)
@@ -116,7 +116,7 @@ void artifacts_handle_upload(struct rpc *rpc, const ProtobufCMessage *message)
 	}
 	r = take(uploading, request, &err);
 	if (r == UPLOAD_E_THERE)
-		answer(rpc, uploading->upload.digest, true);
+		answer(rpc, &uploading->upload);
 	else if (r < 0)
 		rpc_fail(rpc, &err);
 }
@@ -134,7 +134,7 @@ void artifacts_handle_upload_end(struct rpc *rpc)
 	if (r < 0)
 		rpc_fail(rpc, &err);
 	else if (r == 0)
-		answer(rpc, uploading->upload.digest, false);
+		answer(rpc, &uploading->upload);
 }
 
 void artifacts_handle_find(struct rpc *rpc, const ProtobufCMessage *message)

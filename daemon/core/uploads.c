@@ -4,6 +4,12 @@
  *	bytes -> the worker's pipe; what that does not take waits (full, drained)
  *	end, and the worker's answer -> is the digest the one announced? -> an artifact
  *
+ * Of several that bring the same for the same user only one has a worker: two TaskManagers
+ * of a host send one bundle at the same time. The others' pipes fill, and their clients wait.
+ * When the one is over, however it went, the others look again: is it there, has somebody
+ * else begun, or is it their turn? They do so from a timer, because the one may have ended
+ * inside the call of a client.
+ *
  * Whatever goes wrong in between, by whomever: the worker is stopped, and the file is gone
  * with the last descriptor of it, which is this side's or the worker's.
  *
@@ -27,7 +33,7 @@ struct uploads {
 	struct artifacts *artifacts; /* borrowed */
 	struct list list; /* of upload_work.link */
 	struct tally by_uid;
-	uint64_t outstanding; /* bytes announced that have not come yet, of all */
+	uint64_t outstanding; /* bytes that have not come yet, of all that have begun */
 };
 
 struct upload_work {
@@ -38,21 +44,50 @@ struct upload_work {
 	char digest[SHA256_HEX_SIZE];
 	uid_t uid;
 	uint64_t size, came;
+	bool has_begun; /* else another one brings the same */
 	bool is_ended, is_written;
 	uint8_t is[SHA256_SIZE]; /* once it is written */
 	struct feed feed;
-	struct timer stalled;
+	struct timer stalled, look_again;
 	struct job job;
 	int pipe_fd, file_fd; /* the worker's end, and the file */
 	int64_t started;
 };
 
+static bool brings_the_same(const struct upload_work *a, const struct upload_work *b)
+{
+	return a != b && a->uid == b->uid && text_equal(a->digest, b->digest);
+}
+
+static void wake_others(const struct upload_work *work)
+{
+	list_for_each (link, &work->uploads->list) {
+		struct upload_work *other = container_of(link, struct upload_work, link);
+
+		if (!other->has_begun && brings_the_same(work, other))
+			timer_set(work->uploads->core->watch, &other->look_again, 0);
+	}
+}
+
+static bool somebody_has_begun(const struct upload_work *work)
+{
+	list_for_each (link, &work->uploads->list) {
+		struct upload_work *other = container_of(link, struct upload_work, link);
+
+		if (other->has_begun && other->upload && brings_the_same(work, other))
+			return true;
+	}
+	return false;
+}
+
 static void work_free(struct upload_work *work)
 {
 	list_remove(&work->link);
 	tally_remove(&work->uploads->by_uid, work->uid);
-	work->uploads->outstanding -= work->size - work->came;
+	if (work->has_begun)
+		work->uploads->outstanding -= work->size - work->came;
 	timer_clear(&work->stalled);
+	timer_clear(&work->look_again);
 	feed_close(&work->feed);
 	cleanup_close(&work->pipe_fd);
 	cleanup_close(&work->file_fd);
@@ -68,7 +103,10 @@ static void give_up(struct upload_work *work)
 	work->upload = NULL;
 	uploads->core->counters.uploads_failed++;
 	timer_clear(&work->stalled);
+	timer_clear(&work->look_again);
 	feed_close(&work->feed);
+	if (work->has_begun)
+		wake_others(work);
 	if (job_is_in_flight(&work->job))
 		pool_cancel(uploads->core->pool, &work->job);
 	else
@@ -110,6 +148,7 @@ static int finish(struct upload_work *work, struct error *err)
 		return refuse(work, err);
 	uploads->core->counters.uploads++;
 	work->upload->work = NULL;
+	wake_others(work);
 	work_free(work);
 	return 0;
 }
@@ -181,7 +220,8 @@ int upload_add(struct upload *upload, const void *data, size_t size, struct erro
 		return refuse(work, err);
 	}
 	work->came += size;
-	work->uploads->outstanding -= size;
+	if (work->has_begun)
+		work->uploads->outstanding -= size;
 	feed_add(&work->feed, data, size);
 	if (feed_is_full(&work->feed))
 		timer_clear(&work->stalled);
@@ -227,8 +267,6 @@ static int check_limits(
 {
 	const struct core_config *config = &uploads->core->config;
 	uint64_t count = tally_get(&uploads->by_uid, upload->peer->identity.uid);
-	uint64_t room, needed = config->limits.reserve_bytes + uploads->outstanding;
-	int r;
 
 	if (config->max_uploads && count >= config->max_uploads)
 		return fail(err, -ENOSPC, "TOO_MANY", "uid %d has %llu uploads in flight already",
@@ -238,15 +276,78 @@ static int check_limits(
 			"an upload of %llu bytes is larger than the limit of %llu",
 			(unsigned long long)upload->size,
 			(unsigned long long)config->limits.max_bytes);
+	return 0;
+}
+
+static int check_room(const struct uploads *uploads, uint64_t size, struct error *err)
+{
+	uint64_t reserve = uploads->core->config.limits.reserve_bytes;
+	uint64_t room, needed = reserve + uploads->outstanding;
+	int r;
+
 	r = tree_free_bytes(uploads->core->tree, &room, err);
-	if (r == 0 && (room < needed || room - needed < upload->size))
+	if (r == 0 && (room < needed || room - needed < size))
 		r = fail(err, -ENOSPC, "NO_SPACE",
 			"the disk has %llu bytes left, and the upload takes %llu beside a reserve "
 			"of %llu and %llu of other uploads",
-			(unsigned long long)room, (unsigned long long)upload->size,
-			(unsigned long long)config->limits.reserve_bytes,
-			(unsigned long long)uploads->outstanding);
+			(unsigned long long)room, (unsigned long long)size,
+			(unsigned long long)reserve, (unsigned long long)uploads->outstanding);
 	return r;
+}
+
+static int start(struct upload_work *work, struct error *err)
+{
+	struct uploads *uploads = work->uploads;
+	struct core *core = uploads->core;
+	int r;
+
+	r = check_room(uploads, work->size, err);
+	if (r == 0)
+		r = tree_make_artifact(core->tree, &work->file_fd, err);
+	if (r)
+		return r;
+	work->has_begun = true;
+	uploads->outstanding += work->size - work->came;
+	work->job = (struct job){
+		.kind = JOB_RECEIVE,
+		.receive = { work->pipe_fd, work->file_fd, work->size,
+			core->config.limits.reserve_bytes },
+		.done = on_done,
+	};
+	return pool_submit(core->pool, &work->job, err);
+}
+
+/* UPLOAD_E_THERE; 0: it has begun; UPLOAD_E_LATER: another one has. */
+static int look(struct upload_work *work, struct error *err)
+{
+	struct db_artifact known;
+	int r;
+
+	r = artifacts_use(work->uploads->artifacts, work->uid, work->digest, &known, err);
+	if (r == 0)
+		return UPLOAD_E_THERE;
+	if (r != ARTIFACTS_E_NOT_FOUND)
+		return r;
+	return somebody_has_begun(work) ? UPLOAD_E_LATER : start(work, err);
+}
+
+static void on_look_again(struct timer *timer)
+{
+	struct upload_work *work = container_of(timer, struct upload_work, look_again);
+	struct upload *upload = work->upload;
+	struct error err = { 0 };
+	int r;
+
+	r = look(work, &err);
+	if (r == UPLOAD_E_THERE) {
+		upload->was_there = true;
+		upload->work = NULL;
+		work_free(work);
+		upload->done(upload, NULL);
+	} else if (r < 0) {
+		refuse(work, &err);
+		upload->done(upload, &err);
+	}
 }
 
 static struct upload_work *work_new(struct uploads *uploads, struct upload *upload)
@@ -260,44 +361,26 @@ static struct upload_work *work_new(struct uploads *uploads, struct upload *uplo
 	work->size = upload->size;
 	work->feed.drained = on_drained;
 	work->stalled.fired = on_stalled;
+	work->look_again.fired = on_look_again;
 	work->pipe_fd = work->file_fd = -1;
 	work->started = clock_unix_ms();
 	random_id(work->id, sizeof(work->id) - 1);
 	list_add(&uploads->list, &work->link);
 	tally_add(&uploads->by_uid, work->uid);
-	uploads->outstanding += work->size;
 	upload->work = work;
 	return work;
 }
 
-static int start(struct upload_work *work, struct error *err)
-{
-	struct core *core = work->uploads->core;
-	int r;
-
-	r = tree_make_artifact(core->tree, &work->file_fd, err);
-	if (r == 0)
-		r = feed_open(&work->feed, core->watch, &work->pipe_fd, err);
-	if (r)
-		return r;
-	work->job = (struct job){
-		.kind = JOB_RECEIVE,
-		.receive = { work->pipe_fd, work->file_fd, work->size,
-			core->config.limits.reserve_bytes },
-		.done = on_done,
-	};
-	return pool_submit(core->pool, &work->job, err);
-}
-
 int upload_begin(struct uploads *uploads, struct upload *upload, struct error *err)
 {
+	uid_t uid = upload->peer->identity.uid;
 	struct upload_work *work;
 	struct db_artifact known;
 	int r;
 
 	upload->work = NULL;
-	r = artifacts_use(
-		uploads->artifacts, upload->peer->identity.uid, upload->digest, &known, err);
+	r = artifacts_use(uploads->artifacts, uid, upload->digest, &known, err);
+	upload->was_there = r == 0;
 	if (r == 0)
 		return UPLOAD_E_THERE;
 	if (r == ARTIFACTS_E_NOT_FOUND)
@@ -305,7 +388,9 @@ int upload_begin(struct uploads *uploads, struct upload *upload, struct error *e
 	if (r)
 		return r;
 	work = work_new(uploads, upload);
-	r = start(work, err);
+	r = feed_open(&work->feed, uploads->core->watch, &work->pipe_fd, err);
+	if (r == 0 && !somebody_has_begun(work))
+		r = start(work, err);
 	if (r)
 		return refuse(work, err);
 	wait_for_client(work);

@@ -18,10 +18,14 @@ struct upload {
 	char digest[SHA256_HEX_SIZE]; /* lower case */
 	uint64_t size;
 	/* Once, unless upload_abandon() came first; never from inside a function of this
-	 * file. @err NULL: it is an artifact now. It may come early, with a failure. */
+	 * file. @err NULL: it is an artifact now. It may come early: with a failure, or
+	 * because somebody else has brought the same. */
 	void (*done)(struct upload *upload, const struct error *err);
 	/* It is not full any more. */
 	void (*drained)(struct upload *upload);
+
+	/* set here, when it went well: these bytes were not what made the artifact */
+	bool was_there;
 
 	/* private to uploads.c */
 	struct upload_work *work;

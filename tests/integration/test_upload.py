@@ -148,12 +148,54 @@ def test_nothing_and_much_can_be_uploaded(host, client):
         wait_for(lambda: not file.exists(), 'the artifact to be removed')
 
 
-def test_two_uploads_of_the_same_content_both_go_well(host, client):
+def two_of_the_same(host, client, content, sent):
+    """The first one's bytes are taken, the second one's wait."""
+    one = Stalled(client, content, sent)
+    wait_for(lambda: came(client) == [sent], 'the first to begin')
+    two = Stalled(host.connect(), content, sent)
+    wait_for(lambda: came(client) == [sent, sent], 'the second')
+    assert sorted(row.worker_pid > 0 for row in creations(client)) == [False, True]
+    return one, two
+
+
+def test_two_uploads_of_the_same_content_are_one(host, client):
     content = large(1 << 20)
-    one, two = Stalled(client, content, 70000), Stalled(host.connect(), content, 70000)
-    wait_for(lambda: came(client) == [70000, 70000], 'both to be there')
-    assert two.end().artifact.sha256 == one.end().artifact.sha256 == digest_of(content)
+    one, two = two_of_the_same(host, client, content, 70000)
+    answer = one.end()
+    assert not answer.was_there
+    # Before the client has sent the rest, which nobody needs.
+    assert two.call.result().was_there
+    assert two.call.result().artifact.sha256 == answer.artifact.sha256 == digest_of(content)
     assert len(client.artifacts()) == 1
+    assert client.status().counters.uploads == 1
+    two.go_on.set()
+    host.expect_tidy(client)
+
+
+@pytest.mark.parametrize('ended', [False, True], ids=['sending', 'sent'])
+@pytest.mark.parametrize('size', [100000, 5 << 20], ids=['small', 'large'])
+def test_an_upload_that_is_given_up_is_taken_over(host, client, size, ended):
+    content = large(size)
+    one, two = two_of_the_same(host, client, content, 70000)
+    if ended:
+        two.go_on.set()
+        wait_for(lambda: max(came(client)) >= min(size, 1 << 20), 'what the pipe takes')
+    one.cut()
+    assert not two.end().was_there
+    assert client.artifacts()[0].size_bytes == size
+    counters = client.status().counters
+    assert (counters.uploads, counters.uploads_failed) == (1, 1)
+    host.expect_tidy(client)
+
+
+def test_of_many_uploads_that_fail_the_last_goes_well(host, client):
+    content = large(300000)
+    calls = [Stalled(host.connect(), content, 70000) for _ in range(6)]
+    wait_for(lambda: len(came(client)) == 6, 'all to be there')
+    for call in calls[:5]:
+        call.cut()
+    assert not calls[5].end().was_there
+    assert client.status().counters.uploads == 1
     host.expect_tidy(client)
 
 
