@@ -9,42 +9,60 @@
  *
  * Whom a request names is looked up when it comes. All that is prepared for it may take
  * minutes, and by then the number could be another's.
+ *
+ * A caller in a container numbers processes in its own way. Of these only its ancestors are
+ * known to us in both ways, and a TaskManager is one: also as process 1 of its container.
  */
 #include <errno.h>
 #include "base/log.h"
 #include "daemon/core/leases-internal.h"
 
-static int check_pids(const struct spec *spec, pid_t holder, struct error *err)
+static int check_pids(pid_t guardian, pid_t holder, struct error *err)
 {
-	if (spec->guardian_pid == 1)
+	if (guardian == 1)
 		return fail(err, -EINVAL, "REQUEST_INVALID",
 			"guardian: process 1 guards nobody: it is the parent of those who have "
 			"lost theirs");
-	if (spec->guardian_pid == holder)
+	if (guardian == holder)
 		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"guardian: process %d is the one that is to hold the lease",
-			spec->guardian_pid);
+			"guardian: process %d is the one that is to hold the lease", (int)guardian);
 	if (holder == 1)
 		return fail(err, -EINVAL, "REQUEST_INVALID",
 			"guardian: process 1, which is to hold the lease, cannot be ended");
 	return 0;
 }
 
+/* Its number by us. */
+static int find_pid(const struct spec *spec, const struct peer *peer, pid_t *ret, struct error *err)
+{
+	int r = WATCH_E_GONE;
+
+	*ret = spec->guardian_pid;
+	if (peer->process.pid && !peer->is_nested)
+		return 0;
+	if (peer->process.pid && !spec->holder_pid)
+		r = process_find_ancestor(peer->process.pid, spec->guardian_pid, ret);
+	if (r)
+		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
+			"guardian: the caller lives in another pid namespace, where the daemon "
+			"does not see process %d among its parents",
+			spec->guardian_pid);
+	return 0;
+}
+
 int leases_find_guardian(
 	const struct spec *spec, const struct peer *peer, struct process *ret, struct error *err)
 {
+	pid_t pid;
 	int r;
 
 	if (!spec->guardian_pid)
 		return 0;
-	if (!peer->process.pid || peer->is_nested)
-		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE",
-			"guardian: the daemon cannot see process %d: the caller lives in another "
-			"pid namespace",
-			spec->guardian_pid);
-	r = check_pids(spec, spec->holder_pid ? spec->holder_pid : peer->process.pid, err);
+	r = find_pid(spec, peer, &pid, err);
 	if (r == 0)
-		r = process_find(spec->guardian_pid, peer->identity.uid, ret, NULL, err);
+		r = check_pids(pid, spec->holder_pid ? spec->holder_pid : peer->process.pid, err);
+	if (r == 0)
+		r = process_find(pid, peer->identity.uid, ret, NULL, err);
 	if (r == WATCH_E_GONE)
 		return fail(err, -ESRCH, "HOLDER_NOT_VISIBLE", "guardian: there is no process %d",
 			spec->guardian_pid);

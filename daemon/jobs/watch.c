@@ -106,19 +106,55 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 	return 0;
 }
 
-int process_check_namespace(pid_t pid)
+/* How a process is numbered: by us, and by those who live in its pid namespace. */
+struct numbers {
+	pid_t parent; /* by us; 0: the daemon does not see it */
+	pid_t inner;
+	size_t depth; /* 0: the same by both */
+};
+
+static int read_numbers(pid_t pid, struct numbers *ret)
 {
 	_cleanup_buffer_ struct buffer status = { 0 };
-	const char *line, *end;
+	const char *parent, *line;
+	char *end;
 
+	*ret = (struct numbers){ 0 };
 	if (read_proc(pid, "status", &status))
-		return WATCH_E_NESTED;
+		return WATCH_E_GONE;
+	parent = strstr((char *)status.data, "\nPPid:\t");
 	line = strstr((char *)status.data, "\nNSpid:\t");
-	if (!line)
+	if (!parent || !line)
 		return WATCH_E_NESTED;
-	line += strlen("\nNSpid:\t");
-	end = strchr(line, '\n');
-	return end && !memchr(line, '\t', (size_t)(end - line)) ? 0 : WATCH_E_NESTED;
+	ret->parent = (pid_t)strtol(parent + strlen("\nPPid:\t"), NULL, 10);
+	line += strlen("\nNSpid:");
+	for (ret->inner = (pid_t)strtol(line, &end, 10); *end == '\t'; ret->depth++)
+		ret->inner = (pid_t)strtol(end, &end, 10);
+	return 0;
+}
+
+int process_check_namespace(pid_t pid)
+{
+	struct numbers numbers;
+
+	return read_numbers(pid, &numbers) || numbers.depth ? WATCH_E_NESTED : 0;
+}
+
+int process_find_ancestor(pid_t pid, pid_t inner, pid_t *ret)
+{
+	struct numbers numbers;
+	size_t depth;
+
+	if (read_numbers(pid, &numbers))
+		return WATCH_E_GONE;
+	depth = numbers.depth;
+	while (numbers.inner != inner) {
+		pid = numbers.parent;
+		if (pid <= 0 || read_numbers(pid, &numbers) || numbers.depth != depth)
+			return WATCH_E_GONE;
+	}
+	*ret = pid;
+	return 0;
 }
 
 static void on_gone(evutil_socket_t fd, short what, void *data)

@@ -30,6 +30,9 @@ enum {
 int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, struct error *err);
 /* Whether its pid means the same to it as to us: WATCH_E_NESTED if not. */
 int process_check_namespace(pid_t pid);
+/* Which of @pid and its ancestors has the number @inner in the pid namespace where @pid
+ * lives. WATCH_E_GONE: none that lives there as well. */
+int process_find_ancestor(pid_t pid, pid_t inner, pid_t *ret);
 
 struct watch_process {
 	struct process process;

@@ -326,14 +326,61 @@ def test_a_guardian_is_of_the_callers_user(host, client, source, start):
     assert failure[:2] == (grpc.StatusCode.PERMISSION_DENIED, 'NOT_ALLOWED')
 
 
+def parent_of(pid):
+    """0 when it lives outside of what the daemon sees."""
+    text = pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='utf-8', errors='replace')
+    return int(text.rsplit(')', 1)[1].split()[1])
+
+
+IN_A_CONTAINER = ['unshare', '--pid', '--fork', '--kill-child', '--']
+
+
 @needs_root
-def test_a_client_in_another_pid_namespace_names_no_guardian(host, client, source, start):
+def test_a_client_in_another_pid_namespace_names_none_but_its_parents(
+        host, client, source, start):
     guardian = start()
-    with Remote(host, prefix=['unshare', '--pid', '--fork', '--kill-child', '--']) as other:
-        for pid in (1, guardian.pid):
-            failure = other.fail('create', [archive(source, 'a')], holder=guarded(0, pid))
-            assert failure[:2] == (PRECONDITION, 'HOLDER_NOT_VISIBLE')
-            assert f'process {pid}' in failure.message and 'namespace' in failure.message
+    with Remote(host, prefix=IN_A_CONTAINER) as other:
+        failure = other.fail('create', [archive(source, 'a')], holder=guarded(0, guardian.pid))
+        assert failure[:2] == (PRECONDITION, 'HOLDER_NOT_VISIBLE')
+        assert f'process {guardian.pid}' in failure.message and 'namespace' in failure.message
+        # It is process 1 itself.
+        failure = other.fail('create', [archive(source, 'a')], holder=guarded(0, 1))
+        assert failure[:2] == (grpc.StatusCode.INVALID_ARGUMENT, 'REQUEST_INVALID')
+        # Who is to hold it is another one, whatever the number means.
+        failure = other.fail('create', [archive(source, 'a')], holder=guarded(guardian.pid, 1))
+        assert failure[:2] == (PRECONDITION, 'HOLDER_NOT_VISIBLE')
+
+
+@needs_root
+def test_a_worker_in_another_pid_namespace_ends_with_its_task_manager(host, client, source):
+    """The namespace outlives the latter, which is a shell of it that is not process 1."""
+    ctl = f'{CTL} --socket {host.socket} run --archive {source}#a'
+    with subprocess.Popen(
+            [*IN_A_CONTAINER, 'sh', '-c', 'sh -c "$0" & cat',
+             f'{ctl} --guardian $$ -- sleep 1000; :'],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as container:
+        lease = wait_for(client.leases, 'the lease')[0]
+        holder = lease.holder_pid
+        assert os.readlink(f'/proc/{holder}/ns/pid') != os.readlink('/proc/self/ns/pid')
+        assert lease.guardian_pid == parent_of(holder)
+        os.kill(lease.guardian_pid, signal.SIGKILL)
+        wait_for(lambda: not client.leases(), 'the lease to end')
+        wait_for(lambda: state_of(holder) in ('', 'Z'), 'the holder to be gone')
+        assert container.poll() is None
+        container.stdin.close()
+    host.expect_tidy(client)
+
+
+@needs_root
+def test_process_1_of_a_container_is_a_guardian(host, client, source):
+    ctl = f'{CTL} --socket {host.socket} run --archive {source}#a'
+    with subprocess.Popen([*IN_A_CONTAINER, 'sh', '-c', '$0; :',
+                           f'{ctl} --guardian 1 -- sleep 1000']) as container:
+        lease = wait_for(client.leases, 'the lease')[0]
+        assert lease.guardian_pid == parent_of(lease.holder_pid) != 1
+        os.kill(lease.guardian_pid, signal.SIGKILL)
+        wait_for(lambda: not client.leases(), 'the lease to end')
+    host.expect_tidy(client)
 
 
 def test_the_guardian_is_part_of_the_request_and_not_of_the_environment(
