@@ -1,5 +1,6 @@
 """The runner that Flink starts instead of its own, with a package that stands in for pyflink."""
 import json
+import os
 import pathlib
 import re
 import signal
@@ -8,7 +9,7 @@ import zipfile
 
 import packages
 import pytest
-from host import BUILD, CTL, PATIENCE, Host, wait_for
+from host import BUILD, CTL, IS_ROOT, PATIENCE, Host, wait_for
 from installers import UV
 
 RUNNER = BUILD / 'client' / 'pyflink-udf-runner.sh'
@@ -59,8 +60,8 @@ class TaskManager:
         return {'PATH': '/usr/bin:/bin', 'PYENVD_SOCKET': str(self.host.socket),
                 'BOOT_LOG_DIR': str(self.directory), **more}
 
-    def start(self, **variables):
-        return subprocess.Popen([RUNNER, *FLINK], cwd=self.directory, stdin=subprocess.DEVNULL,
+    def start(self, prefix=(), **variables):
+        return subprocess.Popen([*prefix, RUNNER, *FLINK], cwd=self.directory, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 env=self.variables(**variables))
 
@@ -105,6 +106,20 @@ def test_options_in_a_variable(host, client, manager):
     assert path[0].startswith(f'{host.state}/layers/') and path[-2:] == ['/mine', '/yours']
     wait_for(lambda: not client.leases(), 'the lease to end')
     host.expect_tidy(client)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='only root may make pid namespaces')
+def test_a_task_manager_in_a_container(client, manager):
+    """Both it, which is process 1 there, and the worker have other numbers for the daemon."""
+    process = manager.start(['unshare', '--pid', '--fork', '--kill-child', 'sh', '-c',
+                             '"$0" "$@"; exit $?'],
+                            PYENVD_SPEC=manager.spec(f'python {PYTHON}'), WAIT='yes')
+    told = wait_for(lambda: manager.log.exists() and manager.told(), 'the worker')
+    lease, = client.leases()
+    assert told['pid'] == 2 and 2 not in (lease.guardian_pid, lease.holder_pid)
+    os.kill(lease.holder_pid, signal.SIGTERM)
+    assert process.wait(PATIENCE) == 5
+    wait_for(lambda: not client.leases(), 'the lease to end')
 
 
 def test_a_bundle_is_uploaded_once(host, client, manager):
