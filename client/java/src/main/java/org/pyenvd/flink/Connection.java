@@ -2,14 +2,19 @@ package org.pyenvd.flink;
 
 import io.grpc.ManagedChannel;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.bootstrap.AbstractBootstrap;
 import io.grpc.netty.shaded.io.netty.channel.epoll.Epoll;
 import io.grpc.netty.shaded.io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.grpc.netty.shaded.io.netty.channel.epoll.EpollEventLoopGroup;
 import io.grpc.netty.shaded.io.netty.channel.unix.DomainSocketAddress;
 import io.grpc.netty.shaded.io.netty.util.concurrent.DefaultThreadFactory;
+import io.grpc.netty.shaded.io.netty.util.internal.logging.InternalLoggerFactory;
+import io.grpc.netty.shaded.io.netty.util.internal.logging.JdkLoggerFactory;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.pyenvd.v1.EnvironmentsGrpc;
 
 /**
@@ -18,6 +23,14 @@ import org.pyenvd.v1.EnvironmentsGrpc;
  */
 final class Connection implements AutoCloseable {
     private static final Map<String, Connection> CONNECTIONS = new HashMap<>();
+    /** It warns of an option of TCP, which gRPC sets whatever the socket is. */
+    private static final Logger BOOTSTRAP = Logger.getLogger(AbstractBootstrap.class.getName());
+
+    static {
+        // As gRPC itself does.
+        InternalLoggerFactory.setDefaultFactory(JdkLoggerFactory.INSTANCE);
+        BOOTSTRAP.setLevel(Level.SEVERE);
+    }
 
     private final String socket;
     private final EpollEventLoopGroup group;

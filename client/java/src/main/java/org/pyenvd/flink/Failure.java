@@ -6,6 +6,7 @@ import com.google.rpc.ErrorInfo;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
+import java.io.FileNotFoundException;
 
 /** Why a call failed. */
 final class Failure {
@@ -62,15 +63,16 @@ final class Failure {
         return reason.equals("SOURCE_NOT_FOUND") || reason.equals("SOURCE_UNREADABLE");
     }
 
-    /** The daemon's own words, where it had a say; else what the system said of its socket. */
+    /** The daemon's own words, where it had a say; else what the system says of its socket. */
     String words() {
-        String said = status.getDescription();
         Throwable cause = status.getCause();
 
-        if (said == null || said.isEmpty()) {
-            said = status.getCode().name();
+        if (reason.isEmpty() && cause instanceof FileNotFoundException) {
+            return "there is no such socket";
         }
-        return reason.isEmpty() && cause != null && cause.getMessage() != null
-                ? said + ": " + cause.getMessage() : said;
+        if (reason.isEmpty() && cause != null && cause.getMessage() != null) {
+            return cause.getMessage();
+        }
+        return status.getDescription() == null ? status.getCode().name() : status.getDescription();
     }
 }

@@ -10,8 +10,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import org.apache.flink.util.ChildFirstClassLoader;
+import org.slf4j.LoggerFactory;
 
 /**
  * Does with the adapter what a TaskManager does, as it is told on its standard input; for tests
@@ -26,6 +31,8 @@ public final class Driver {
     private final URL[] jars;
     private URLClassLoader loader;
     private UnaryOperator<String> trial;
+    /** Of the Flink job: what its code leaves in a thread ends with that. */
+    private ExecutorService task;
 
     private Driver(String[] paths) throws Exception {
         jars = new URL[paths.length];
@@ -37,6 +44,7 @@ public final class Driver {
 
     @SuppressWarnings("unchecked")
     private void beginJob() throws Exception {
+        task = Executors.newSingleThreadExecutor();
         loader = new ChildFirstClassLoader(
                 jars, Driver.class.getClassLoader(), PARENT_FIRST, ignored -> { });
         trial = (UnaryOperator<String>) loader.loadClass("org.pyenvd.flink.Trial")
@@ -48,6 +56,8 @@ public final class Driver {
         WeakReference<ClassLoader> ended = new WeakReference<>(loader);
         List<byte[]> garbage = new ArrayList<>();
 
+        task.shutdown();
+        task.awaitTermination(1, TimeUnit.MINUTES);
         loader.close();
         loader = null;
         trial = null;
@@ -60,6 +70,14 @@ public final class Driver {
         return ended.get() == null ? "collected" : "kept";
     }
 
+    private String ask(String line) throws Exception {
+        try {
+            return task.submit(() -> trial.apply(line)).get();
+        } catch (ExecutionException e) {
+            throw (RuntimeException) e.getCause();
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         PrintStream answers = System.out;
         BufferedReader commands = new BufferedReader(
@@ -67,11 +85,12 @@ public final class Driver {
         Driver driver = new Driver(args);
         String line;
 
-        // Logs are not answers.
+        // Logs are not answers. And what logs belongs to the JVM, not to its first Flink job.
         System.setOut(System.err);
+        LoggerFactory.getLogger(Driver.class);
         while ((line = commands.readLine()) != null) {
             try {
-                String answer = line.equals("end-job") ? driver.endJob() : driver.trial.apply(line);
+                String answer = line.equals("end-job") ? driver.endJob() : driver.ask(line);
 
                 answers.print(answer.isEmpty() ? "" : answer + "\n");
                 answers.println("ok");
@@ -80,5 +99,6 @@ public final class Driver {
             }
             answers.flush();
         }
+        driver.task.shutdown();
     }
 }
