@@ -19,20 +19,22 @@ class Refused(Exception):
 class Driver:
     def __init__(self, line, socket, prefix=(), **variables):
         """line: a conftest.Line; prefix: a command that starts commands."""
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='driver-'))
         as_user = []
         if IS_ROOT:
             as_user = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='driver-'))
-        if IS_ROOT:
             os.chown(self.directory, UID, -1)
-        parent = f'{line.home}/lib/*:{line.tests}'
-        self.process = subprocess.Popen(
-            [*prefix, *as_user, 'java', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
-             f'-Djava.io.tmpdir={self.directory}', '-Dorg.apache.logging.log4j.level=WARN',
-             '-cp', parent, 'org.pyenvd.flink.Driver', line.jar, line.flink_python, line.tests],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={'PATH': '/usr/local/bin:/usr/bin:/bin', 'LANG': 'C.UTF-8',
-                 'PYENVD_SOCKET': str(socket), **variables})
+        self.log = self.directory / 'log'
+        java = ['java', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+                f'-Djava.io.tmpdir={self.directory}', '-Dorg.apache.logging.log4j.level=WARN',
+                '-cp', f'{line.home}/lib/*:{line.tests}', 'org.pyenvd.flink.Driver',
+                line.jar, line.flink_python, line.tests]
+        with open(self.log, 'wb') as log:
+            self.process = subprocess.Popen(
+                [*prefix, *as_user, *java], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=log, text=True, env={
+                    'PATH': '/usr/local/bin:/usr/bin:/bin', 'LANG': 'C.UTF-8',
+                    'PYENVD_SOCKET': str(socket), **variables})
 
     def __enter__(self):
         return self
@@ -41,6 +43,7 @@ class Driver:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait(PATIENCE)
+        print(self.log.read_text(encoding='utf-8'))
         shutil.rmtree(self.directory)
 
     @property

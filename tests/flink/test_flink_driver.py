@@ -167,6 +167,23 @@ def test_a_bundle_is_left_to_the_runner(host, given, line):
     assert host.connect().status().counters.creates == 0
 
 
+def test_that_there_is_no_daemon_is_said_once_for_all_flink_jobs(host, java):
+    host.stop()
+    for _ in range(2):
+        assert pathlib.Path(java.open()).name.startswith('python-dist-')
+        java.ask('close')
+        assert java.ask('end-job') == ['collected']
+    said = f"prepared by Flink itself: there is no pyenvd at '{host.socket}'"
+    log = java.log.read_text(encoding='utf-8')
+    assert log.count(said) == log.count('WARN') == 1
+    host.start()
+    java.open()
+    java.ask('close')
+    host.stop()
+    java.open()
+    assert java.log.read_text(encoding='utf-8').count(said) == 2
+
+
 def test_nothing_of_a_flink_job_that_is_over_stays_in_the_jvm(host, given, java):
     java.open(*given.commands())
     java.ask('worker')

@@ -2,7 +2,7 @@ package org.pyenvd.flink;
 
 import io.grpc.ManagedChannel;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
-import io.grpc.netty.shaded.io.netty.bootstrap.AbstractBootstrap;
+import io.grpc.netty.shaded.io.netty.bootstrap.Bootstrap;
 import io.grpc.netty.shaded.io.netty.channel.epoll.Epoll;
 import io.grpc.netty.shaded.io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.grpc.netty.shaded.io.netty.channel.epoll.EpollEventLoopGroup;
@@ -24,7 +24,7 @@ import org.pyenvd.v1.EnvironmentsGrpc;
 final class Connection implements AutoCloseable {
     private static final Map<String, Connection> CONNECTIONS = new HashMap<>();
     /** It warns of an option of TCP, which gRPC sets whatever the socket is. */
-    private static final Logger BOOTSTRAP = Logger.getLogger(AbstractBootstrap.class.getName());
+    private static final Logger BOOTSTRAP = Logger.getLogger(Bootstrap.class.getName());
 
     static {
         // As gRPC itself does.
