@@ -25,6 +25,7 @@ class Driver:
             as_user = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
             os.chown(self.directory, UID, -1)
         self.log = self.directory / 'log'
+        self.log_text = None
         java = ['java', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
                 f'-Djava.io.tmpdir={self.directory}', '-Dorg.apache.logging.log4j.level=WARN',
                 '-cp', f'{line.home}/lib/*:{line.tests}', 'org.pyenvd.flink.Driver',
@@ -43,7 +44,8 @@ class Driver:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait(PATIENCE)
-        print(self.log.read_text(encoding='utf-8'))
+        self.log_text = self.log.read_text(encoding='utf-8')
+        print(self.log_text)
         shutil.rmtree(self.directory)
 
     @property

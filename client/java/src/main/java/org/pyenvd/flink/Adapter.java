@@ -28,7 +28,8 @@ public final class Adapter {
                 return leased;
             } catch (NoDaemonException e) {
                 if (settings.mode == Settings.Mode.REQUIRE) {
-                    throw new IOException("PYENVD_FLINK is 'require', and there is " + e.getMessage(), e);
+                    throw new IOException(
+                            "PYENVD_FLINK is 'require', and there is " + e.getMessage(), e);
                 }
                 say(e);
             }

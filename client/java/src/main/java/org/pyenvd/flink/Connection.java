@@ -81,6 +81,11 @@ final class Connection implements AutoCloseable {
         return EnvironmentsGrpc.newStub(channel);
     }
 
+    /** In the connection's thread, unless that has ended by then. */
+    void later(Runnable runnable, int milliseconds) {
+        group.schedule(runnable, milliseconds, TimeUnit.MILLISECONDS);
+    }
+
     @Override
     public void close() {
         synchronized (CONNECTIONS) {

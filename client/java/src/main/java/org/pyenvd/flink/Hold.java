@@ -15,6 +15,8 @@ import org.slf4j.LoggerFactory;
 final class Hold implements ClientResponseObserver<HoldLeaseRequest, HoldLeaseEvent> {
     private static final Logger LOG = LoggerFactory.getLogger(Hold.class);
 
+    private static final int PAUSE_MS = 200;
+
     private final Connection connection;
     private final HoldLeaseRequest request;
     private ClientCallStreamObserver<HoldLeaseRequest> call;
@@ -26,7 +28,13 @@ final class Hold implements ClientResponseObserver<HoldLeaseRequest, HoldLeaseEv
     }
 
     void begin() {
-        connection.async().withWaitForReady().holdLease(request, this);
+        if (!isReleased()) {
+            connection.async().withWaitForReady().holdLease(request, this);
+        }
+    }
+
+    private synchronized boolean isReleased() {
+        return isReleased;
     }
 
     synchronized void release() {
@@ -48,13 +56,12 @@ final class Hold implements ClientResponseObserver<HoldLeaseRequest, HoldLeaseEv
 
     @Override
     public void onError(Throwable e) {
-        synchronized (this) {
-            if (isReleased) {
-                return;
-            }
+        if (isReleased()) {
+            return;
         }
         if (Status.fromThrowable(e).getCode() == Status.Code.UNAVAILABLE) {
-            begin();
+            // One that is stopping would refuse it at once, again and again.
+            connection.later(this::begin, PAUSE_MS);
         } else {
             LOG.warn("pyenvd: the lease {} is no longer held", request.getLeaseId(), e);
         }

@@ -17,7 +17,7 @@ import org.slf4j.LoggerFactory;
 /** A lease on an environment, which is this process's until it is closed. */
 final class Lease implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Lease.class);
-    private static final int PATIENCE_SECONDS = 10;
+    private static final int PATIENCE_SECONDS = 5;
 
     private final Connection connection;
     private final CreateEnvironmentResponse environment;
@@ -95,7 +95,8 @@ final class Lease implements AutoCloseable {
 
     String createRetrievalToken() throws IOException {
         try {
-            return connection.blocking().createRetrievalToken(
+            return connection.blocking().withWaitForReady()
+                    .withDeadlineAfter(PATIENCE_SECONDS, TimeUnit.SECONDS).createRetrievalToken(
                     CreateRetrievalTokenRequest.newBuilder()
                             .setLeaseId(environment.getLeaseId()).build()).getRetrievalToken();
         } catch (StatusRuntimeException e) {
@@ -107,18 +108,18 @@ final class Lease implements AutoCloseable {
     /** Also in a thread that is being interrupted, as those of a cancelled Flink job are. */
     @Override
     public void close() {
+        if (hold != null) {
+            hold.release();
+        }
         try {
             Uninterruptibles.getUninterruptibly(connection.future().withWaitForReady()
                     .withDeadlineAfter(PATIENCE_SECONDS, TimeUnit.SECONDS)
                     .releaseEnvironment(ReleaseEnvironmentRequest.newBuilder()
                             .setLeaseId(environment.getLeaseId()).build()));
         } catch (ExecutionException e) {
-            LOG.warn("pyenvd: cannot give back the lease {}: it ends with this process",
+            LOG.warn("pyenvd: cannot give back the lease {}: it ends when its holder does",
                     environment.getLeaseId(), e.getCause());
         } finally {
-            if (hold != null) {
-                hold.release();
-            }
             connection.close();
         }
     }

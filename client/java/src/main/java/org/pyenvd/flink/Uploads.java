@@ -117,7 +117,7 @@ final class Uploads {
             return sha256;
         } catch (StatusRuntimeException e) {
             if (!Failure.of(e).reason.equals("ARTIFACT_NOT_FOUND")) {
-                throw e;
+                throw failed(path, e);
             }
         }
         try (InputStream content = Files.newInputStream(path)) {
@@ -125,8 +125,15 @@ final class Uploads {
 
             connection.async().uploadArtifact(sending);
             sending.await();
+        } catch (ExecutionException e) {
+            throw failed(path, Status.fromThrowable(e.getCause())
+                    .asRuntimeException(Status.trailersFromThrowable(e.getCause())));
         }
         return sha256;
+    }
+
+    private static IOException failed(Path path, StatusRuntimeException e) {
+        return new IOException("pyenvd cannot take '" + path + "': " + Failure.of(e).words(), e);
     }
 
     private static String digest(Path path) throws IOException {
@@ -209,16 +216,12 @@ final class Uploads {
             end.complete(null);
         }
 
-        void await() throws IOException, InterruptedException {
+        void await() throws ExecutionException, InterruptedException {
             try {
                 end.get();
             } catch (InterruptedException e) {
                 call.cancel("interrupted", e);
                 throw e;
-            } catch (ExecutionException e) {
-                StatusRuntimeException failed = Status.fromThrowable(e.getCause())
-                        .asRuntimeException(Status.trailersFromThrowable(e.getCause()));
-                throw new IOException("cannot upload: " + Failure.of(failed).words(), e.getCause());
             }
         }
     }
