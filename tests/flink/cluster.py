@@ -53,9 +53,10 @@ def processes():
 
 
 class TaskManager:
-    """One slot. runner: the directory for PYFLINK_UDF_RUNNER_DIR; None: Flink's own way."""
+    """One slot. runner: the directory for PYFLINK_UDF_RUNNER_DIR; None: Flink's own way.
+    home: where Flink is, if not where the cluster has it."""
 
-    def __init__(self, cluster, name, runner, variables):
+    def __init__(self, cluster, name, runner, home, variables):
         self.name = name
         self.directory = cluster.make_directory(name)
         self.log = cluster.directory / f'{name}.log'
@@ -63,7 +64,7 @@ class TaskManager:
         if runner:
             extra['PYFLINK_UDF_RUNNER_DIR'] = str(runner)
         self.process = cluster.spawn(
-            self.log, extra, 'taskmanager.sh', 'start-foreground',
+            self.log, extra, home, 'taskmanager.sh', 'start-foreground',
             f'-Dtaskmanager.resource-id={name}', f'-Dio.tmp.dirs={self.directory}')
 
     @property
@@ -102,7 +103,7 @@ class Cluster:
         self.configure()
         self.task_managers = []
         log = self.directory / 'jobmanager.log'
-        self.job_manager = self.spawn(log, {}, 'jobmanager.sh', 'start-foreground')
+        self.job_manager = self.spawn(log, {}, None, 'jobmanager.sh', 'start-foreground')
         self.wait_for(lambda: self.get('/overview'), 'the JobManager')
 
     # -- its files
@@ -167,22 +168,22 @@ class Cluster:
             **extra,
         }
 
-    def command(self, program, *arguments):
+    def command(self, home, program, *arguments):
         prefix = []
         if IS_ROOT:
             prefix = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
-        return [*prefix, str(self.home / 'bin' / program), *map(str, arguments)]
+        return [*prefix, str((home or self.home) / 'bin' / program), *map(str, arguments)]
 
-    def spawn(self, log, extra, program, *arguments):
+    def spawn(self, log, extra, home, program, *arguments):
         """The scripts become the JVM: its pid is the child's. All are in our process group."""
         with open(log, 'ab') as file:
-            return subprocess.Popen(self.command(program, *arguments), stdin=subprocess.DEVNULL,
+            return subprocess.Popen(self.command(home, program, *arguments), stdin=subprocess.DEVNULL,
                                     stdout=file, stderr=file, cwd=self.directory,
                                     env=self.variables(extra))
 
-    def start_task_manager(self, name, runner=None, **variables):
+    def start_task_manager(self, name, runner=None, home=None, **variables):
         """Returns when the JobManager knows it."""
-        it = TaskManager(self, name, runner, variables)
+        it = TaskManager(self, name, runner, home, variables)
         self.task_managers.append(it)
         self.wait_for(lambda: name in self.known() or it.process.poll() is not None, name)
         assert it.process.poll() is None, it.log.read_text(errors='replace')[-4000:]
@@ -227,7 +228,7 @@ class Cluster:
     def submit(self, *arguments):
         """flink run; returns a Job."""
         done = subprocess.run(
-            self.command('flink', 'run', '-d', '-pyclientexec', self.python, *arguments),
+            self.command(None, 'flink', 'run', '-d', '-pyclientexec', self.python, *arguments),
             capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL,
             cwd=self.directory, env=self.variables({'JVM_ARGS': '-Xmx384m'}), check=False)
         found = re.search(r'submitted with JobID ([0-9a-f]{32})', done.stdout)

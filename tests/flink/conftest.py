@@ -17,6 +17,7 @@ import inputs
 
 FLINK = BUILD / 'flink'
 INPUTS = FLINK / 'inputs'
+ADAPTERS = FLINK / 'java'
 JOB = pathlib.Path(__file__).with_name('job.py').resolve()
 times = []
 
@@ -33,10 +34,29 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f'seen: {line}')
 
 
+class Line:
+    """A version of Flink with all that there is for it: "2.3", or another one that is tested."""
+
+    def __init__(self, name='2.3'):
+        more = '' if name == '2.3' else f'-{name}'
+        self.client = FLINK / f'client{more}'
+        self.inputs = FLINK / f'inputs{more}'
+        self.home, = self.client.glob('lib/python3*/site-packages/pyflink')
+        self.flink_python, = self.home.glob('opt/flink-python-*.jar')
+        self.jar, = ADAPTERS.glob(f'flink-pyenvd-{name}/flink-pyenvd-*.jar')
+        self.tests = self.jar.parent / 'test-classes'
+
+
 @pytest.fixture(scope='session')
-def cluster():
+def line(request):
+    return Line(getattr(request, 'param', '2.3'))
+
+
+@pytest.fixture(scope='session')
+def cluster(line):
     directory = pathlib.Path(tempfile.mkdtemp(prefix='pyenvd-flink-'))
-    it = Cluster(directory, FLINK / 'client')
+    it = Cluster(directory, line.client)
+    it.inputs = line.inputs
     yield it
     it.close()
     shutil.rmtree(directory)
@@ -118,9 +138,10 @@ class Flink:
         self.cluster.stop_task_managers()
         shutil.rmtree(self.directory)
 
-    def start(self, name, with_runner=True):
+    def start(self, name, with_runner=True, home=None, **variables):
         runner = BUILD / 'client' if with_runner else None
-        return self.cluster.start_task_manager(name, runner, PYENVD_SOCKET=str(self.host.socket))
+        return self.cluster.start_task_manager(name, runner, home,
+                                               PYENVD_SOCKET=str(self.host.socket), **variables)
 
     def submit(self, *arguments, hold=False, parallelism=1):
         directory = self.directory / str(len(self.runs))
@@ -140,9 +161,10 @@ class Flink:
 
     def stock(self):
         """What Flink is told of the environment."""
-        return ('-pyarch', f'{INPUTS}/venv.tgz#venv,{INPUTS}/model.zip#model',
-                '-pyexec', 'venv/bin/python', '-pyfs', INPUTS / 'words.py',
-                '-pyreq', f'{INPUTS}/requirements.txt#{INPUTS}/packages')
+        given = self.cluster.inputs
+        return ('-pyarch', f'{given}/venv.tgz#venv,{given}/model.zip#model',
+                '-pyexec', 'venv/bin/python', '-pyfs', given / 'words.py',
+                '-pyreq', f'{given}/requirements.txt#{given}/packages')
 
     def bundle(self, *options):
         """What pyenvd is told of it, instead. No interpreter of the other name would start."""

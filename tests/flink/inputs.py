@@ -27,7 +27,7 @@ LEFT_OUT = re.compile(
     r'pyflink/(lib|opt|plugins|examples|licenses|log|conf|bin/bash-java-utils\.jar)(/|$)'
     r'|(pandas|numpy|apache_beam)/(.*/)?tests?(/|$)|pyarrow/(include|src|tests)(/|$)'
     r'|pyarrow/lib(arrow_flight|arrow_substrait)\.|pyarrow/libarrow_python_flight'
-    r'|.*_test(\.cpython-[0-9]*)?\.pyc?$|pemja|setuptools|.*\.(pxd|pyx|hpp|h|a)$')
+    r'|.*_test(\.cpython-[0-9]*)?\.pyc?$|pemja|.*\.(pxd|pyx|hpp|h|a)$')
 
 
 def spell(number):

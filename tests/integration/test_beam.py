@@ -74,7 +74,7 @@ def test_who_says_nothing_gets_a_process_of_our_command(client):
     payloads = [runner.ProcessPayload.FromString(
         runner.Environment.FromString(it.beam_environment).payload) for it in said]
     command = payloads[0].command
-    assert command.startswith('/') and command.endswith('/pyenvd/pyflink-udf-runner.sh')
+    assert command.startswith('/') and command.endswith('/pyflink-udf-runner.sh')
     said.append(client.create(process_worker=process(command)))
     assert payloads[1].command == command
     assert len({it.dependency_hash for it in said}) == 1
