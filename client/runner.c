@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include "base/buffer.h"
 #include "base/util.h"
-#include "client/bundle.h"
+#include "proto/bundle.h"
 #include "client/command.h"
 #include "client/enter.h"
 #include "client/prepare.h"
