@@ -82,6 +82,7 @@ static enum weight weigh(const struct job *job)
 		return RECEIVE;
 	case JOB_INSTALL:
 	case JOB_END_PROCESSES:
+	case JOB_START:
 		return LONG;
 	default:
 		return LIGHT;
@@ -165,6 +166,8 @@ static void handle_packet(struct worker *worker, const uint8_t *data, size_t siz
 		return;
 	else if (event == WIRE_DIGESTED && worker->job->digested)
 		worker->job->digested(worker->job, &worker->result);
+	else if (event == WIRE_STARTED && worker->job->started)
+		worker->job->started(worker->job, &worker->result);
 	else if (event == WIRE_PROGRESS && worker->job->progress)
 		worker->job->progress(worker->job, &progress);
 }
