@@ -16,6 +16,7 @@ struct manager {
 	struct uploads *uploads;
 	struct leases *leases;
 	struct creates *creates;
+	struct harnesses *harnesses;
 	struct explains *explains;
 	struct upkeep *upkeep;
 	struct superseded *superseded;

@@ -42,6 +42,7 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->leases = leases_new(core, manager->janitor);
 	manager->creates = creates_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->leases, manager->artifacts);
+	manager->harnesses = harnesses_new(core, manager->creates, manager->leases);
 	manager->explains = explains_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->artifacts);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
@@ -65,6 +66,7 @@ struct manager *manager_free(struct manager *manager)
 	superseded_free(manager->superseded);
 	upkeep_free(manager->upkeep);
 	explains_free(manager->explains);
+	harnesses_free(manager->harnesses);
 	creates_free(manager->creates);
 	leases_free(manager->leases);
 	uploads_free(manager->uploads);
@@ -198,6 +200,21 @@ int manager_hold(struct manager *manager, const struct peer *peer, const char *i
 		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
 	r = find_lease(manager, peer, id, &lease, err);
 	return r ? r : lease_hold(lease, hold, err);
+}
+
+/* ---- Beam's workers */
+
+int manager_start_harness(struct manager *manager, struct harness_start *start, struct error *err)
+{
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	return harness_start(manager->harnesses, start, err);
+}
+
+bool manager_stop_harness(
+	struct manager *manager, const struct peer *peer, const char *id, struct harness_stop *stop)
+{
+	return harness_stop(manager->harnesses, peer, id, stop);
 }
 
 /* ---- artifacts */
