@@ -1,6 +1,6 @@
 #pragma once
 /* Makes bundles (bundle.h). Any thread. */
-#include "client/request.h"
+#include "proto/request.h"
 
 /* Writes what @request says of an environment to @fd. The files that it names are held by the
  * bundle, or with @by_name only named. -EINVAL for what a bundle cannot say or hold; what was

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "base/util.h"
 #include "client/bundle-write.h"
-#include "client/bundle.h"
+#include "proto/bundle.h"
 #include "client/command.h"
 #include "client/session.h"
 

@@ -4,7 +4,7 @@
 #include "client/command.h"
 #include "client/json-output.h"
 #include "client/offline.h"
-#include "client/request.h"
+#include "proto/request.h"
 #include "client/session.h"
 #include "client/table.h"
 #include "proto/create-request.h"

@@ -5,7 +5,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
-#include "client/arguments.h"
+#include "proto/arguments.h"
 
 struct session;
 

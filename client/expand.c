@@ -1,7 +1,7 @@
 #include "client/expand.h"
 
 #include "base/util.h"
-#include "client/request-internal.h"
+#include "proto/request-internal.h"
 #include "proto/create-request.h"
 
 static void add_archives(Pyenvd__V1__CreateEnvironmentRequest *message, const struct spec *spec)

@@ -1,7 +1,7 @@
 #pragma once
 /* What verbs share that say what an environment is to be. One thread. */
-#include "client/bundle.h"
-#include "client/request.h"
+#include "proto/bundle.h"
+#include "proto/request.h"
 #include "client/session.h"
 
 /* Shows progress unless the user asked for quiet. EXIT_DONE, or the exit code, with

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "base/error.h"
 #include "base/util.h"
-#include "client/arguments.h"
+#include "proto/arguments.h"
 #include "client/command.h"
 #include "client/session.h"
 

@@ -21,7 +21,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/util.h"
-#include "client/bundle.h"
+#include "proto/bundle.h"
 #include "client/command.h"
 #include "client/enter.h"
 #include "client/prepare.h"

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 #include "base/util.h"
-#include "client/request.h"
+#include "proto/request.h"
 #include "client/requirements-files.h"
 
 /* What was found wrong here, before anything was asked of the daemon. */

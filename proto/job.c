@@ -65,6 +65,9 @@ size_t job_list_fds(const struct job *job, int fds[JOB_MAX_FDS])
 		fds[0] = job->receive.from_fd;
 		fds[1] = job->receive.to_fd;
 		return 2;
+	case JOB_START:
+		fds[0] = job->start.gate_fd;
+		return 1;
 	case JOB_REMOVE:
 		fds[0] = job->remove.parent_fd;
 		return 1;

@@ -29,6 +29,7 @@ enum job_kind {
 	JOB_END_USER,
 	JOB_RECEIVE,
 	JOB_END_PROCESSES,
+	JOB_START,
 };
 
 enum job_layer {
@@ -188,6 +189,10 @@ struct job_end {
 	uint32_t grace_ms;
 };
 
+struct job_start {
+	int gate_fd; /* borrowed; a pipe, through which comes what is to be executed (launch.h) */
+};
+
 struct job_progress {
 	enum job_phase phase;
 	uint64_t done_bytes, total_bytes, done_entries;
@@ -213,6 +218,8 @@ struct job_result {
 	/* JOB_INSTALL (and bytes, entries); texts are borrowed, valid in done() */
 	uint64_t shared_bytes;
 	const char *site, *scripts, *resolved;
+	/* JOB_START, from `started` on */
+	struct process process;
 	/* JOB_REMOVE: texts about what could not be removed; borrowed, valid in done() */
 	char *const *failures;
 	size_t failure_count;
@@ -236,9 +243,11 @@ struct job {
 		int sync_fd; /* borrowed */
 		struct job_receive receive;
 		struct job_end end;
+		struct job_start start;
 	};
 
-	/* Called when they happen; `digested` and `progress` may be NULL. */
+	/* Called when they happen; all but `done` may be NULL. */
+	void (*started)(struct job *job, const struct job_result *result);
 	void (*digested)(struct job *job, const struct job_result *result);
 	void (*progress)(struct job *job, const struct job_progress *progress);
 	/* @err is filled when @r is not 0; -ECANCELED after pool_cancel(). */

@@ -243,6 +243,7 @@ static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, st
 {
 	Pyenvd__Worker__Checkpoint checkpoint = PYENVD__WORKER__CHECKPOINT__INIT;
 	Pyenvd__Worker__Copy copy = PYENVD__WORKER__COPY__INIT;
+	Pyenvd__Worker__Start start = PYENVD__WORKER__START__INIT;
 	Pyenvd__Worker__Sync sync = PYENVD__WORKER__SYNC__INIT;
 
 	if (job->kind == JOB_CHECKPOINT) {
@@ -252,6 +253,9 @@ static void encode_small(Pyenvd__Worker__Job *message, const struct job *job, st
 	} else if (job->kind == JOB_COPY) {
 		message->job_case = PYENVD__WORKER__JOB__JOB_COPY;
 		message->copy = &copy;
+	} else if (job->kind == JOB_START) {
+		message->job_case = PYENVD__WORKER__JOB__JOB_START;
+		message->start = &start;
 	} else {
 		message->job_case = PYENVD__WORKER__JOB__JOB_SYNC;
 		message->sync = &sync;
@@ -277,6 +281,7 @@ void wire_encode_job(
 		[JOB_END_USER] = encode_end_user,
 		[JOB_RECEIVE] = encode_receive,
 		[JOB_END_PROCESSES] = encode_end,
+		[JOB_START] = encode_small,
 	};
 	Pyenvd__Worker__Identity identity;
 	Pyenvd__Worker__Job message = PYENVD__WORKER__JOB__INIT;
@@ -430,6 +435,10 @@ int wire_decode_event(const struct job *job, const void *data, size_t size, enum
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_INSTALLED:
 		*ret = to_installed(event->installed, result);
+		break;
+	case PYENVD__WORKER__EVENT__EVENT_STARTED:
+		result->process = (struct process){ event->started->pid, event->started->start };
+		*ret = WIRE_STARTED;
 		break;
 	case PYENVD__WORKER__EVENT__EVENT_DONE:
 		*ret = WIRE_RESULT;

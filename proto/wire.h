@@ -13,6 +13,7 @@ void wire_encode_job(
 enum wire_event {
 	WIRE_OPENED = 1,
 	WIRE_DIGESTED, /* in the middle of an extraction */
+	WIRE_STARTED, /* in the middle of a start */
 	WIRE_PROGRESS,
 	WIRE_RESULT, /* the last one */
 	WIRE_FAILURE, /* the last one */

@@ -4,6 +4,7 @@
 
 extern const struct rpc_service environments_service;
 extern const struct rpc_service admin_service;
+extern const struct rpc_service beam_pool_service;
 extern const struct rpc_service health_service;
 extern const struct rpc_service reflection_service;
 extern const struct rpc_service reflection_alpha_service;

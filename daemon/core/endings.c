@@ -47,6 +47,18 @@ static struct ending *find_startable(const struct endings *endings)
 	return NULL;
 }
 
+static void conclude(struct endings *endings, struct ending *ending, int r, const struct error *err)
+{
+	if (r)
+		log_warning("holder-not-ended", "lease=%s holder=%d uid=%d text='%s'",
+			ending->lease, (int)ending->process.pid, (int)ending->uid,
+			LOG_TEXT(err->text));
+	if (ending->ended)
+		ending->ended(ending, r, err);
+	else if (r)
+		list_add(&endings->failed, &ending->link);
+}
+
 static void on_done(
 	struct job *job, int r, const struct job_result *result, const struct error *err)
 {
@@ -54,16 +66,8 @@ static void on_done(
 	struct endings *endings = batch->endings;
 	struct list *link;
 
-	while ((link = list_pop(&batch->items))) {
-		struct ending *ending = container_of(link, struct ending, link);
-
-		if (!r)
-			continue;
-		log_warning("holder-not-ended", "lease=%s holder=%d uid=%d text='%s'",
-			ending->lease, (int)ending->process.pid, (int)ending->uid,
-			LOG_TEXT(err->text));
-		list_add(&endings->failed, &ending->link);
-	}
+	while ((link = list_pop(&batch->items)))
+		conclude(endings, container_of(link, struct ending, link), r, err);
 	list_remove(&batch->link);
 	free(batch);
 	if (r && !timer_is_set(&endings->again))

@@ -17,6 +17,9 @@ struct ending {
 	uid_t uid;
 	gid_t gid;
 	const char *lease; /* borrowed; for the log */
+	/* Neither it nor what it led lives any more; or it could not be ended, and is not
+	 * tried again. It is not there any more. NULL: it is tried until endings_remove(). */
+	void (*ended)(struct ending *ending, int r, const struct error *err);
 	/* private to endings.c */
 	struct list link; /* endings.waiting, endings.failed or batch.items */
 };
@@ -25,8 +28,7 @@ struct endings *endings_new(struct core *core);
 /* Nothing is in flight. */
 struct endings *endings_free(struct endings *endings);
 
-/* Ends it soon, and tries again as long as that fails. That it has ended is not told: it is
- * watched by whoever wants to know. */
+/* Ends it soon. */
 void endings_add(struct endings *endings, struct ending *ending);
 /* It is wanted no more (what is under way goes on). May be called when it is not there. */
 void endings_remove(struct ending *ending);

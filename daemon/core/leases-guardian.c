@@ -72,17 +72,44 @@ int leases_find_guardian(
 	return r;
 }
 
-static void end_holder(struct lease *lease)
+struct ending lease_ending(const struct lease *lease)
 {
-	log_info("guardian-ended", "lease=%s guardian=%d holder=%d uid=%d label='%s'",
-		lease->row.id, lease->row.guardian_pid, lease->row.pid, (int)lease->row.uid,
-		LOG_TEXT(lease->row.label));
-	lease->ending = (struct ending){
+	return (struct ending){
 		.process = { lease->row.pid, lease->row.pid_start },
 		.uid = lease->row.uid,
 		.gid = lease->row.gid,
 		.lease = lease->row.id,
 	};
+}
+
+static bool is_guarded_by(const struct db_lease *row, const struct peer *peer)
+{
+	return row->uid == peer->identity.uid && row->guardian_pid == peer->process.pid &&
+		row->guardian_start == peer->process.start;
+}
+
+struct lease *leases_find_guarded(
+	struct leases *leases, const struct peer *peer, const char *request, const char *label)
+{
+	struct lease *ret = NULL;
+
+	list_for_each (link, &leases->all) {
+		struct lease *lease = container_of(link, struct lease, link);
+		const struct db_lease *row = &lease->row;
+
+		if (is_guarded_by(row, peer) && text_starts_with(row->request_id, request) &&
+			text_equal(row->label, label))
+			ret = lease;
+	}
+	return ret;
+}
+
+static void end_holder(struct lease *lease)
+{
+	log_info("guardian-ended", "lease=%s guardian=%d holder=%d uid=%d label='%s'",
+		lease->row.id, lease->row.guardian_pid, lease->row.pid, (int)lease->row.uid,
+		LOG_TEXT(lease->row.label));
+	lease->ending = lease_ending(lease);
 	endings_add(lease->leases->endings, &lease->ending);
 }
 

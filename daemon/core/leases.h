@@ -3,7 +3,7 @@
  * Leases and their holders. The rows are in the index; beside them, in memory, is
  * what watches the holders. Loop thread only.
  */
-#include "daemon/core/core.h"
+#include "daemon/core/endings.h"
 #include "daemon/core/janitor.h"
 #include "proto/spec.h"
 
@@ -65,6 +65,13 @@ struct lease *leases_find(struct leases *leases, const char *id);
 /* The one that was made under this request id. DB_E_NOT_FOUND. */
 int leases_find_by_request(struct leases *leases, uid_t uid, const char *request_id,
 	struct db_lease *ret, struct error *err);
+
+/* Of those that the peer's process guards, and whose request ids begin so, the last that was
+ * made under this label. NULL: none. */
+struct lease *leases_find_guarded(
+	struct leases *leases, const struct peer *peer, const char *request, const char *label);
+/* The end of its holder, to be added by the caller. */
+struct ending lease_ending(const struct lease *lease);
 
 const char *lease_id(const struct lease *lease);
 uid_t lease_uid(const struct lease *lease);

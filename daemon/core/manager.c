@@ -1,32 +1,11 @@
-#include "daemon/core/manager.h"
+#include "daemon/core/manager-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/log.h"
-#include "proto/hash.h"
 #include "daemon/core/recover.h"
-#include "daemon/core/superseded.h"
-#include "daemon/core/upkeep.h"
-
-struct manager {
-	struct core *core; /* borrowed */
-	struct janitor *janitor;
-	struct digests *digests;
-	struct probes *probes;
-	struct readings *readings;
-	struct slots *slots;
-	struct layers *layers;
-	struct artifacts *artifacts;
-	struct uploads *uploads;
-	struct leases *leases;
-	struct creates *creates;
-	struct explains *explains;
-	struct upkeep *upkeep;
-	struct superseded *superseded;
-	int64_t started;
-	bool is_draining;
-};
+#include "proto/hash.h"
 
 /* ---- life */
 
@@ -63,6 +42,7 @@ int manager_new(struct core *core, struct manager **ret, struct error *err)
 	manager->leases = leases_new(core, manager->janitor);
 	manager->creates = creates_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->leases, manager->artifacts);
+	manager->harnesses = harnesses_new(core, manager->creates, manager->leases);
 	manager->explains = explains_new(core, manager->digests, manager->probes, manager->readings,
 		manager->layers, manager->artifacts);
 	manager->upkeep = upkeep_new(core, manager->layers, manager->artifacts, manager->janitor);
@@ -86,6 +66,7 @@ struct manager *manager_free(struct manager *manager)
 	superseded_free(manager->superseded);
 	upkeep_free(manager->upkeep);
 	explains_free(manager->explains);
+	harnesses_free(manager->harnesses);
 	creates_free(manager->creates);
 	leases_free(manager->leases);
 	uploads_free(manager->uploads);
@@ -149,7 +130,7 @@ void manager_end_delivery(struct manager *manager, const char *lease_id, bool de
 	leases_end_delivery(manager->leases, lease_id, delivered);
 }
 
-static bool may_touch(const struct peer *peer, uid_t uid)
+bool manager_may_touch(const struct peer *peer, uid_t uid)
 {
 	return peer->is_admin || peer->identity.uid == uid;
 }
@@ -161,7 +142,7 @@ static int find_lease(struct manager *manager, const struct peer *peer, const ch
 
 	if (!lease)
 		return fail(err, -ENOENT, "NOT_FOUND", "there is no lease '%s'", LOG_TEXT(id));
-	if (!may_touch(peer, lease_uid(lease)))
+	if (!manager_may_touch(peer, lease_uid(lease)))
 		return fail(err, -EPERM, "NOT_ALLOWED", "lease '%s' is not of uid %d", id,
 			(int)peer->identity.uid);
 	*ret = lease;
@@ -219,6 +200,21 @@ int manager_hold(struct manager *manager, const struct peer *peer, const char *i
 		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
 	r = find_lease(manager, peer, id, &lease, err);
 	return r ? r : lease_hold(lease, hold, err);
+}
+
+/* ---- Beam's workers */
+
+int manager_start_harness(struct manager *manager, struct harness_start *start, struct error *err)
+{
+	if (manager->is_draining)
+		return fail(err, -ESHUTDOWN, "DRAINING", "the daemon is stopping");
+	return harness_start(manager->harnesses, start, err);
+}
+
+bool manager_stop_harness(
+	struct manager *manager, const struct peer *peer, const char *id, struct harness_stop *stop)
+{
+	return harness_stop(manager->harnesses, peer, id, stop);
 }
 
 /* ---- artifacts */
@@ -286,113 +282,9 @@ int manager_list_artifacts(struct manager *manager, const struct peer *peer, con
 	return db_list_artifacts(manager->core->db, after, limit, view_of(peer), ret, err);
 }
 
-struct gathering {
-	const struct peer *peer;
-	struct manager_creations *list;
-};
-
-static void add_creation(struct gathering *gathering, const struct manager_creation *row)
-{
-	struct manager_creations *list = gathering->list;
-
-	list->rows[list->count] = *row;
-	list->rows[list->count].id = text_copy(row->id);
-	list->rows[list->count].subject = text_copy(row->subject);
-	list->count++;
-}
-
-static void add_making(const struct layers_making_info *info, void *data)
-{
-	struct gathering *gathering = data;
-	struct manager_creation row = {
-		.kind = MANAGER_CREATION_LAYER,
-		.id = (char *)info->id,
-		.subject = (char *)info->path,
-		.uid = info->uid,
-		.progress = info->progress,
-		.waiters = info->waiters,
-		.started = info->started,
-		.pid = info->pid,
-	};
-
-	if (may_touch(gathering->peer, info->uid))
-		add_creation(gathering, &row);
-}
-
-static void add_upload(const struct upload_info *info, void *data)
-{
-	struct gathering *gathering = data;
-	struct manager_creation row = {
-		.kind = MANAGER_CREATION_UPLOAD,
-		.id = (char *)info->id,
-		.subject = (char *)info->digest,
-		.uid = info->uid,
-		.progress = {
-			.phase = JOB_PHASE_UPLOAD,
-			.done_bytes = info->done_bytes,
-			.total_bytes = info->total_bytes,
-		},
-		.waiters = 1,
-		.started = info->started,
-		.pid = info->pid,
-	};
-
-	if (may_touch(gathering->peer, info->uid))
-		add_creation(gathering, &row);
-}
-
-static void add_create(const struct create_info *info, void *data)
-{
-	struct gathering *gathering = data;
-	struct manager_creation row = {
-		.kind = MANAGER_CREATION_ENVIRONMENT,
-		.id = (char *)info->id,
-		.subject = (char *)(*info->hash ? info->hash : info->label),
-		.uid = info->uid,
-		.waiters = 1,
-		.started = info->started,
-	};
-
-	if (may_touch(gathering->peer, info->uid))
-		add_creation(gathering, &row);
-}
-
-static int compare_creations(const void *a, const void *b)
-{
-	return strcmp(
-		((const struct manager_creation *)a)->id, ((const struct manager_creation *)b)->id);
-}
-
-void manager_list_creations(
-	struct manager *manager, const struct peer *peer, struct manager_creations *ret)
-{
-	struct gathering gathering = { peer, ret };
-
-	*ret = (struct manager_creations){ 0 };
-	ret->rows = new0_array(struct manager_creation,
-		creates_count(manager->creates) + layers_count_making(manager->layers) +
-			uploads_count(manager->uploads));
-	layers_visit(manager->layers, add_making, &gathering);
-	creates_visit(manager->creates, add_create, &gathering);
-	uploads_visit(manager->uploads, add_upload, &gathering);
-	qsort(ret->rows, ret->count, sizeof(*ret->rows), compare_creations);
-}
-
-void manager_creations_deinit(struct manager_creations *creations)
-{
-	size_t i;
-
-	for (i = 0; i < creations->count; i++) {
-		free(creations->rows[i].id);
-		free(creations->rows[i].subject);
-	}
-	free(creations->rows);
-	*creations = (struct manager_creations){ 0 };
-}
-
 static bool may_see_owner(const struct peer *peer, int64_t owner)
 {
-	return owner == DB_SHARED || may_touch(peer, (uid_t)owner);
+	return owner == DB_SHARED || manager_may_touch(peer, (uid_t)owner);
 }
 
 /* Ids of leases and layers have lengths of their own; what is neither is a hash. */
@@ -404,7 +296,7 @@ static int find(struct db *db, const struct peer *peer, const char *id, struct m
 	if (strlen(id) == LEASE_ID_LENGTH) {
 		ret->kind = MANAGER_FOUND_LEASE;
 		r = db_find_lease(db, id, &ret->lease, err);
-		if (r == 0 && !may_touch(peer, ret->lease.uid))
+		if (r == 0 && !manager_may_touch(peer, ret->lease.uid))
 			r = DB_E_NOT_FOUND;
 	}
 	if (r == DB_E_NOT_FOUND && strlen(id) == LAYER_ID_LENGTH) {

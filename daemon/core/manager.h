@@ -9,6 +9,7 @@
 #include "daemon/core/collect.h"
 #include "daemon/core/create.h"
 #include "daemon/core/explain.h"
+#include "daemon/core/harness.h"
 #include "daemon/core/leases.h"
 #include "daemon/core/uploads.h"
 
@@ -46,6 +47,11 @@ int manager_create_token(struct manager *manager, const struct peer *peer, const
 	char **ret, struct error *err);
 int manager_hold(struct manager *manager, const struct peer *peer, const char *lease_id,
 	struct lease_hold *hold, struct error *err);
+
+/* As harness_start() and harness_stop(). */
+int manager_start_harness(struct manager *manager, struct harness_start *start, struct error *err);
+bool manager_stop_harness(struct manager *manager, const struct peer *peer, const char *id,
+	struct harness_stop *stop);
 
 /* As upload_begin(). */
 int manager_upload(struct manager *manager, struct upload *upload, struct error *err);

@@ -9,5 +9,10 @@
 
 /* From now on orphans come to us. */
 void orphans_adopt(void);
-/* Kills all children of this process but @ours. False: some are not dead yet. */
+/* Kills all children of this process but @ours, and what is in a session that one of these
+ * leads. False: some are not dead yet. */
 bool orphans_end(const pid_t *ours, size_t count);
+/* Whether it is, or was until it ended: nobody has waited for it. */
+bool orphans_have(pid_t pid);
+/* Where orphans come to us: waits for those that have ended; for @ours, and for who is behind them, others do. */
+void orphans_reap(const pid_t *ours, size_t count);

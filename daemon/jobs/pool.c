@@ -56,6 +56,12 @@ struct worker {
 	struct wire_kept kept;
 };
 
+/* What a JOB_START has started, where it came to us when its worker ended. */
+struct program {
+	struct list link; /* pool.programs */
+	pid_t pid;
+};
+
 struct pool {
 	struct event_base *base; /* borrowed */
 	struct pool_config config;
@@ -63,6 +69,7 @@ struct pool {
 	struct list waiting[WEIGHTS]; /* of job.link */
 	struct list cancelled; /* of job.link: those that only wait for done() */
 	struct list workers; /* of worker.link */
+	struct list programs; /* of program.link */
 	uint32_t waiting_count;
 	uint32_t busy[WEIGHTS];
 	struct event *on_start; /* starts what waits, from the loop */
@@ -82,6 +89,7 @@ static enum weight weigh(const struct job *job)
 		return RECEIVE;
 	case JOB_INSTALL:
 	case JOB_END_PROCESSES:
+	case JOB_START:
 		return LONG;
 	default:
 		return LIGHT;
@@ -165,6 +173,8 @@ static void handle_packet(struct worker *worker, const uint8_t *data, size_t siz
 		return;
 	else if (event == WIRE_DIGESTED && worker->job->digested)
 		worker->job->digested(worker->job, &worker->result);
+	else if (event == WIRE_STARTED && worker->job->started)
+		worker->job->started(worker->job, &worker->result);
 	else if (event == WIRE_PROGRESS && worker->job->progress)
 		worker->job->progress(worker->job, &progress);
 }
@@ -213,17 +223,68 @@ static int judge(struct worker *worker, const siginfo_t *info)
 		strsignal(info->si_status));
 }
 
+/* ---- who is our child */
+
+static void note_program(struct pool *pool, const struct job *job, const struct job_result *result)
+{
+	struct program *program;
+
+	if (job->kind != JOB_START || !orphans_have(result->process.pid))
+		return;
+	program = new0(struct program);
+	program->pid = result->process.pid;
+	list_add(&pool->programs, &program->link);
+}
+
+/* Workers; and @programs. */
+static pid_t *list_ours(const struct pool *pool, bool programs, size_t *count)
+{
+	pid_t *ours = new0_array(pid_t, list_count(&pool->workers) + list_count(&pool->programs));
+
+	*count = 0;
+	list_for_each (link, &pool->workers)
+		ours[(*count)++] = container_of(link, struct worker, link)->pid;
+	list_for_each (link, &pool->programs)
+		if (programs)
+			ours[(*count)++] = container_of(link, struct program, link)->pid;
+	return ours;
+}
+
+/* Programs are nobody else's to wait for. */
+static void reap(struct pool *pool)
+{
+	size_t n;
+	_cleanup_free_ pid_t *workers = list_ours(pool, false, &n);
+
+	orphans_reap(workers, n);
+	list_for_each_safe (link, &pool->programs) {
+		struct program *program = container_of(link, struct program, link);
+
+		if (orphans_have(program->pid))
+			continue;
+		list_remove(&program->link);
+		free(program);
+	}
+}
+
 static void on_exit_of_worker(evutil_socket_t fd, short what, void *data)
 {
 	struct worker *worker = data;
+	struct pool *pool = worker->pool;
 	siginfo_t info = { 0 };
+	int r;
 
 	drain(worker);
 	if (waitid(P_PIDFD, (id_t)worker->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid)
 		return;
-	if (worker->job)
-		answer(worker, judge(worker, &info));
+	if (worker->job) {
+		r = judge(worker, &info);
+		if (r == 0)
+			note_program(pool, worker->job, &worker->result);
+		answer(worker, r);
+	}
 	worker_free(worker);
+	reap(pool);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *data)
@@ -342,6 +403,7 @@ struct pool *pool_new(struct event_base *base, const struct pool_config *config)
 	list_init(&pool->waiting[LONG]);
 	list_init(&pool->cancelled);
 	list_init(&pool->workers);
+	list_init(&pool->programs);
 	pool->on_start = event_new(base, -1, 0, on_start, pool);
 	return pool;
 }
@@ -353,6 +415,8 @@ struct pool *pool_free(struct pool *pool)
 	/* Only workers that were given up can be left. */
 	list_for_each_safe (link, &pool->workers)
 		worker_free(container_of(link, struct worker, link));
+	list_for_each_safe (link, &pool->programs)
+		free(container_of(link, struct program, link));
 	event_free(pool->on_start);
 	free(pool->program);
 	free(pool->packet);
@@ -393,11 +457,9 @@ void pool_cancel(struct pool *pool, struct job *job)
 
 bool pool_end_orphans(struct pool *pool)
 {
-	size_t n = list_count(&pool->workers), i = 0;
-	_cleanup_free_ pid_t *ours = new0_array(pid_t, n);
+	size_t n;
+	_cleanup_free_ pid_t *ours = list_ours(pool, true, &n);
 
-	list_for_each (link, &pool->workers)
-		ours[i++] = container_of(link, struct worker, link)->pid;
 	return orphans_end(ours, n);
 }
 

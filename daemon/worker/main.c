@@ -363,6 +363,7 @@ static const struct kind {
 	[PYENVD__WORKER__JOB__JOB_END_USER] = { work_end_user, 0, false },
 	[PYENVD__WORKER__JOB__JOB_RECEIVE] = { run_receive, 2, false },
 	[PYENVD__WORKER__JOB__JOB_END_PROCESSES] = { work_end_processes, 0, true },
+	[PYENVD__WORKER__JOB__JOB_START] = { work_start, 1, true },
 };
 
 /* Without a peer it would be done as root: an absent uid is 0. */

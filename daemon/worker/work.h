@@ -20,3 +20,4 @@ int work_read_requirements(struct work *work, struct error *err);
 int work_install(struct work *work, struct error *err);
 int work_end_user(struct work *work, struct error *err);
 int work_end_processes(struct work *work, struct error *err);
+int work_start(struct work *work, struct error *err);

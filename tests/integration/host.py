@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 
+import beam_messages
 import grpc
 import pyenvd_pb2 as pb
 import pyenvd_pb2_grpc as rpc
@@ -138,6 +139,24 @@ class Client:
     def find_artifact(self, sha256):
         request = pb.FindArtifactRequest(sha256=sha256)
         return self.environments.FindArtifact(request, timeout=PATIENCE).artifact
+
+    def start_worker(self, worker_id, params=None, timeout=PATIENCE, **fields):
+        """Of Beam's worker pool: what is wrong, in its words; '' if it runs."""
+        fields.setdefault('control_endpoint', {'url': 'localhost:1'})
+        request = beam_messages.workers.StartWorkerRequest(worker_id=worker_id, params=params,
+                                                           **fields)
+        return self.pool_call('StartWorker')(request, timeout=timeout).error
+
+    def stop_worker(self, worker_id, timeout=PATIENCE):
+        request = beam_messages.workers.StopWorkerRequest(worker_id=worker_id)
+        return self.pool_call('StopWorker')(request, timeout=timeout).error
+
+    def pool_call(self, method):
+        messages = beam_messages.workers
+        return self.channel.unary_unary(
+            f'/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/{method}',
+            request_serializer=getattr(messages, f'{method}Request').SerializeToString,
+            response_deserializer=getattr(messages, f'{method}Response').FromString)
 
     def collect(self, **fields):
         return self.admin.Collect(pb.CollectRequest(**fields), timeout=PATIENCE)

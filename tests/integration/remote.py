@@ -35,7 +35,7 @@ class Remote:
         uid = os.geteuid() if uid is None else uid
         if gid is None:  # another user gets the group that may connect
             gid = os.getegid() if uid == os.geteuid() else os.stat(host.socket).st_gid
-        path = os.pathsep.join([str(SOURCES), os.environ.get('PYTHONPATH', '')])
+        path = os.pathsep.join([str(SOURCES), str(SOURCES.parent / 'support'), os.environ.get('PYTHONPATH', '')])
         self.process = subprocess.Popen(
             [*prefix, sys.executable, str(SOURCES / 'remote.py'), str(host.socket), str(uid),
              str(gid), *map(str, groups)], cwd='/', env={**os.environ, 'PYTHONPATH': path},

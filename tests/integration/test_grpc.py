@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 
+import beam_messages
 import grpc
 import pytest
 import pyenvd_pb2 as pb
@@ -15,10 +16,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase)
 from host import archive, wait_for
 
+WORKER_POOL = 'org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool'
+
 
 def test_health(client):
     health = health_pb2_grpc.HealthStub(client.channel)
-    for service in ('', 'pyenvd.v1.Environments', 'pyenvd.v1.Admin'):
+    for service in ('', 'pyenvd.v1.Environments', 'pyenvd.v1.Admin', WORKER_POOL):
         response = health.Check(health_pb2.HealthCheckRequest(service=service))
         assert response.status == health_pb2.HealthCheckResponse.SERVING
     with pytest.raises(grpc.RpcError) as error:
@@ -29,13 +32,21 @@ def test_health(client):
 def test_reflection_tells_all_there_is(client):
     database = ProtoReflectionDescriptorDatabase(client.channel)
     assert set(database.get_services()) == {
-        'pyenvd.v1.Environments', 'pyenvd.v1.Admin', 'grpc.health.v1.Health',
+        'pyenvd.v1.Environments', 'pyenvd.v1.Admin', WORKER_POOL, 'grpc.health.v1.Health',
         'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection'}
     pool = descriptor_pool.DescriptorPool(database)
     service = pool.FindServiceByName('pyenvd.v1.Environments')
     assert service.methods_by_name['HoldLease'].server_streaming
     message = pool.FindMessageTypeByName('pyenvd.v1.CreateEnvironmentRequest')
     assert message.fields_by_name['archives'].number == 3
+    message = pool.FindServiceByName(WORKER_POOL).methods_by_name['StartWorker'].input_type
+    numbers = {name: field.number for name, field in message.fields_by_name.items()}
+    theirs = beam_messages.workers.StartWorkerRequest.DESCRIPTOR
+    assert numbers == {name: field.number for name, field in theirs.fields_by_name.items()}
+    for name in theirs.fields_by_name:
+        assert message.fields_by_name[name].type == theirs.fields_by_name[name].type
+        here, there = (it.fields_by_name[name].message_type for it in (message, theirs))
+        assert there is None or here.full_name == there.full_name
 
 
 @pytest.mark.parametrize('version', ['v1', 'v1alpha'])
@@ -50,7 +61,7 @@ def test_both_reflections_answer(client, version):
                 if (name := 'pyenvd.v1.Archive.path') else None,
                 reflection_pb2.ServerReflectionRequest(file_by_filename='no.proto')]
     services, file, missing = call(iter(requests))
-    assert len(services.list_services_response.service) == 5
+    assert len(services.list_services_response.service) == 6
     assert file.file_descriptor_response.file_descriptor_proto
     assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 

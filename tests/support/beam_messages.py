@@ -12,6 +12,8 @@ package.__path__ = importlib.util.find_spec('apache_beam').submodule_search_loca
 sys.modules['apache_beam'] = package
 
 # pylint: disable=wrong-import-position
+from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1 import (
+    beam_fn_api_pb2 as workers)
 from apache_beam.portability.api.org.apache.beam.model.job_management.v1 import (
     beam_artifact_api_pb2 as artifacts)
 from apache_beam.portability.api.org.apache.beam.model.pipeline.v1 import (

@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include "base/buffer.h"
-#include "client/arguments.h"
+#include "proto/arguments.h"
 
 static struct buffer taken;
 static struct arguments arguments;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "client/bundle-write.h"
-#include "client/bundle.h"
+#include "proto/bundle.h"
 #include "tests/support/scratch.h"
 #include "tests/support/trees.h"
 

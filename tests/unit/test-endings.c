@@ -97,6 +97,43 @@ Test(endings, all_that_come_together_are_one_job)
 	cr_expect_not(list_is_linked(&one.link) || list_is_linked(&again.link));
 }
 
+/* One that somebody waits for. */
+struct awaited {
+	struct ending ending;
+	int answers, r;
+};
+
+static void on_ended(struct ending *ending, int r, const struct error *err)
+{
+	struct awaited *awaited = container_of(ending, struct awaited, ending);
+
+	cr_expect_eq(r, err->r);
+	cr_expect_not(list_is_linked(&ending->link));
+	awaited->answers++;
+	awaited->r = r;
+}
+
+static struct awaited start_awaited(void)
+{
+	struct awaited ret = { start(), 0, 0 };
+
+	ret.ending.ended = on_ended;
+	return ret;
+}
+
+Test(endings, whoever_waits_is_told)
+{
+	struct awaited one = start_awaited(), other = start_awaited();
+
+	endings_add(endings, &one.ending);
+	endings_add(endings, &other.ending);
+	run(1);
+	expect_ended(&one.ending);
+	expect_ended(&other.ending);
+	cr_expect(one.answers == 1 && one.r == 0);
+	cr_expect(other.answers == 1 && other.r == 0);
+}
+
 Test(endings, one_that_comes_later_is_another_job)
 {
 	struct ending one = start(), two = start();
@@ -123,6 +160,24 @@ Test(endings, one_may_be_removed_while_it_is_being_ended)
 }
 
 TestSuite(failing_endings, .fini = tear_down);
+
+Test(failing_endings, are_not_tried_again_for_who_is_told)
+{
+	struct awaited one;
+	struct ending other;
+
+	set_up_with("FAKE_WORKER");
+	one = start_awaited();
+	other = start();
+	endings_add(endings, &one.ending);
+	endings_add(endings, &other);
+	run(1);
+	cr_expect(one.answers == 1 && one.r < 0);
+	cr_expect(list_is_linked(&other.link));
+	endings_remove(&other);
+	expect_alive(&one.ending);
+	expect_alive(&other);
+}
 
 Test(failing_endings, are_tried_again_as_long_as_they_are_wanted)
 {

@@ -1,4 +1,4 @@
-#include "client/flink-conf.h"
+#include "proto/flink-conf.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "base/util.h"
-#include "client/request.h"
+#include "proto/request.h"
 
 static struct request request;
 static struct error err;

@@ -50,6 +50,36 @@ Test(wire, an_extraction_goes_out_with_all_it_says)
 	pyenvd__worker__job__free_unpacked(message, NULL);
 }
 
+Test(wire, a_start_is_told_of_twice)
+{
+	struct job job = { .kind = JOB_START, .start = { 5 } };
+	Pyenvd__Worker__Started started = PYENVD__WORKER__STARTED__INIT;
+	Pyenvd__Worker__Event event = PYENVD__WORKER__EVENT__INIT;
+	_cleanup_buffer_ struct buffer packet = { 0 };
+	struct job_progress progress;
+	struct job_result result = { 0 };
+	struct wire_kept kept = { 0 };
+	struct error err = { 0 };
+	enum wire_event kind;
+	int fds[JOB_MAX_FDS];
+	uint8_t data[64];
+	size_t count;
+
+	wire_encode_job(&job, &packet, fds, &count);
+	cr_assert_eq(count, 1);
+	cr_expect_eq(fds[0], 5);
+	started.pid = 7;
+	started.start = 8;
+	event.event_case = PYENVD__WORKER__EVENT__EVENT_STARTED;
+	event.started = &started;
+	count = pyenvd__worker__event__pack(&event, data);
+	cr_assert_eq(
+		wire_decode_event(&job, data, count, &kind, &result, &kept, &progress, &err), 0);
+	cr_expect_eq(kind, WIRE_STARTED);
+	cr_expect(result.process.pid == 7 && result.process.start == 8);
+	wire_kept_deinit(&kept);
+}
+
 Test(wire, an_open_source_and_an_upload_bring_their_descriptors)
 {
 	static const struct job_limits limits = { 0 };

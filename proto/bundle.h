@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include "base/error.h"
 #include "base/sha256.h"
-#include "client/request.h"
+#include "proto/request.h"
 
 /* A file that the bundle holds. */
 struct bundle_file {

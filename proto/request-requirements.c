@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/util.h"
-#include "client/request-internal.h"
+#include "proto/request-internal.h"
 
 int request_take_requirements(void *data, const char *value, struct error *err)
 {

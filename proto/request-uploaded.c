@@ -1,7 +1,7 @@
 /* Requirements in a request, once they were uploaded. */
 #include <stdlib.h>
 #include "base/util.h"
-#include "client/request-internal.h"
+#include "proto/request-internal.h"
 
 static void free_text(char *text)
 {

@@ -1,6 +1,6 @@
 #pragma once
 /* What the parts of request share. */
-#include "client/request.h"
+#include "proto/request.h"
 
 /* Puts @element at the end of a repeated field. */
 void *request_append(void *list, size_t *count, void *element);

@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include "base/fs.h"
 #include "base/utf8.h"
-#include "client/flink-conf.h"
-#include "client/request-internal.h"
+#include "proto/flink-conf.h"
+#include "proto/request-internal.h"
 
 #define MAX_FILE (1 << 20)
 

@@ -10,7 +10,7 @@
  * options are create's own, taken by the same table; files that are held stand for themselves
  * under a name that no file can have, until their digests take its place.
  */
-#include "client/bundle.h"
+#include "proto/bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>

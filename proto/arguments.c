@@ -1,4 +1,4 @@
-#include "client/arguments.h"
+#include "proto/arguments.h"
 
 #include <errno.h>
 #include <string.h>

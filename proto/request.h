@@ -1,7 +1,7 @@
 #pragma once
 /* A CreateEnvironmentRequest from a command line. Any thread. */
 #include <pyenvd.pb-c.h>
-#include "client/arguments.h"
+#include "proto/arguments.h"
 
 struct request {
 	Pyenvd__V1__CreateEnvironmentRequest message; /* all in it is owned */

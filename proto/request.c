@@ -1,11 +1,11 @@
-#include "client/request.h"
+#include "proto/request.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 #include "base/buffer.h"
 #include "base/util.h"
-#include "client/request-internal.h"
+#include "proto/request-internal.h"
 
 void request_begin(struct request *request)
 {

@@ -9,7 +9,7 @@
  * Only python.* is looked at. Whatever else YAML has (lists, blocks of text, tags) is left
  * alone where it stands under other names, and refused under these.
  */
-#include "client/flink-conf.h"
+#include "proto/flink-conf.h"
 
 #include <errno.h>
 #include <stdbool.h>

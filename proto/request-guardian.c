@@ -1,7 +1,7 @@
 /* --guardian: of a holder that is a process, which one is not an option of all verbs. */
 #include <errno.h>
 #include "base/util.h"
-#include "client/request-internal.h"
+#include "proto/request-internal.h"
 
 int request_take_guardian(void *data, const char *value, struct error *err)
 {
