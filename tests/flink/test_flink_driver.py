@@ -111,7 +111,8 @@ def test_a_worker_is_started_by_the_runner_in_the_same_environment(host, given, 
     before = client.status().counters
     worker = start_worker(program, variables)
     log = pathlib.Path(base, LOG)
-    wait_for(lambda: log.exists() and log.read_text(), 'the worker to tell of itself')
+    wait_for(lambda: log.exists() and '--provision_endpoint' in log.read_text(),
+             'the worker to tell of itself')
     lease, = [it for it in client.leases() if it.guardian_pid]
     assert lease.guardian_pid == worker.pid
     after = client.status().counters
