@@ -1,122 +1,115 @@
 /*
- * Texts, each with its NUL: how many bytes follow; directory, log, how many arguments, these, the
- * environment. By the first, what was cut off is told from what is whole.
+ * A head, then texts, each with its NUL: directory, log, arguments, environment. By the head, what
+ * was cut off is told from what is whole, and all memory is got at once.
  */
 #include "proto/launch.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-#define FIXED 3
-#define READ_SIZE 65536
+#define FIXED 2
+#define MAX_SIZE (UINT64_C(1) << 30)
 
-static void add(struct buffer *buffer, const char *text)
+struct head {
+	uint64_t size; /* of the texts */
+	uint64_t arguments, environment; /* how many of them */
+};
+
+static uint64_t add(struct buffer *buffer, const char *const *texts)
 {
-	buffer_append(buffer, text, strlen(text) + 1);
-}
+	uint64_t count = 0;
 
-static void add_number(struct buffer *buffer, size_t number)
-{
-	_cleanup_free_ char *text = text_format("%zu", number);
-
-	add(buffer, text);
+	for (; texts[count]; count++)
+		buffer_append(buffer, texts[count], strlen(texts[count]) + 1);
+	return count;
 }
 
 void launch_pack(const struct launch *launch, struct buffer *ret)
 {
-	_cleanup_buffer_ struct buffer rest = { 0 };
-	const char *const *word;
-	size_t count = 0;
+	const char *const fixed[] = { launch->directory, launch->log, NULL };
+	_cleanup_buffer_ struct buffer texts = { 0 };
+	struct head head = { 0 };
 
-	while (launch->arguments[count])
-		count++;
-	add(&rest, launch->directory);
-	add(&rest, launch->log);
-	add_number(&rest, count);
-	for (word = launch->arguments; *word; word++)
-		add(&rest, *word);
-	for (word = launch->environment; *word; word++)
-		add(&rest, *word);
-	add_number(ret, rest.size);
-	buffer_append(ret, rest.data, rest.size);
+	add(&texts, fixed);
+	head.arguments = add(&texts, launch->arguments);
+	head.environment = add(&texts, launch->environment);
+	head.size = texts.size;
+	buffer_append(ret, &head, sizeof(head));
+	buffer_append(ret, texts.data, texts.size);
 }
 
-static int read_to_end(int fd, struct buffer *ret)
+static int read_all(int fd, void *data, size_t size)
 {
+	size_t done = 0;
 	ssize_t n;
 
-	for (;;) {
-		n = read(fd, buffer_reserve(ret, READ_SIZE), READ_SIZE);
+	while (done < size) {
+		n = read(fd, (char *)data + done, size - done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		ret->size += (size_t)n;
+			return n < 0 ? -errno : -ENODATA;
+		done += (size_t)n;
 	}
-}
-
-/* Without the first text. */
-static int read_text(int fd, char **ret, size_t *size)
-{
-	_cleanup_buffer_ struct buffer buffer = { 0 };
-	uint64_t wanted;
-	size_t head;
-	int r;
-
-	r = read_to_end(fd, &buffer);
-	if (r)
-		return r;
-	head = buffer.size ? strnlen((const char *)buffer.data, buffer.size) : 0;
-	if (head == buffer.size)
-		return -ENODATA;
-	if (parse_u64((const char *)buffer.data, &wanted))
-		return -EBADMSG;
-	buffer_consume(&buffer, head + 1);
-	if (buffer.size < wanted)
-		return -ENODATA;
-	if (buffer.size > wanted || !wanted || buffer.data[wanted - 1])
-		return -EBADMSG;
-	*size = buffer.size;
-	*ret = (char *)STEAL(buffer.data);
 	return 0;
 }
 
-static int split(struct launch_read *read, size_t size)
+/* @count texts from @text on, and a NULL behind them. False: they do not end before @end. */
+static bool split(const char **words, size_t count, const char **text, const char *end)
 {
-	size_t count = 0, i = 0, arguments;
-	uint64_t number;
-	const char *at;
+	size_t i;
 
-	for (at = read->text; at < read->text + size; at += strlen(at) + 1)
-		count++;
-	read->words = new0_array(const char *, count + 2);
-	for (at = read->text; at < read->text + size; at += strlen(at) + 1)
-		read->words[i++] = at;
-	if (count < FIXED || parse_u64(read->words[2], &number) || !number ||
-		number > count - FIXED)
+	for (i = 0; i < count; i++) {
+		if (*text == end)
+			return false;
+		words[i] = *text;
+		*text += strlen(*text) + 1;
+	}
+	words[count] = NULL;
+	return true;
+}
+
+static int understand(
+	const struct head *head, const char **words, const char *text, struct launch *ret)
+{
+	const char *end = text + head->size;
+	const char **arguments = words + FIXED + 1;
+	const char **environment = arguments + head->arguments + 1;
+
+	if (end[-1] || !split(words, FIXED, &text, end) ||
+		!split(arguments, head->arguments, &text, end) ||
+		!split(environment, head->environment, &text, end) || text != end)
 		return -EBADMSG;
-	arguments = (size_t)number;
-	memmove(&read->words[FIXED + arguments + 1], &read->words[FIXED + arguments],
-		(count - FIXED - arguments) * sizeof(*read->words));
-	read->words[FIXED + arguments] = NULL;
-	read->launch = (struct launch){
-		.directory = read->words[0],
-		.log = read->words[1],
-		.arguments = &read->words[FIXED],
-		.environment = &read->words[FIXED + arguments + 1],
-	};
+	*ret = (struct launch){ words[0], words[1], arguments, environment };
 	return 0;
 }
 
 int launch_read(int fd, struct launch_read *ret)
 {
-	size_t size = 0;
+	size_t words_size;
+	struct head head;
+	void *area;
 	int r;
 
 	*ret = (struct launch_read){ 0 };
-	r = read_text(fd, &ret->text, &size);
+	r = read_all(fd, &head, sizeof(head));
+	if (r)
+		return r;
+	/* No text is shorter than its NUL. */
+	if (!head.size || head.size > MAX_SIZE || !head.arguments || head.arguments > head.size ||
+		head.environment > head.size)
+		return -EBADMSG;
+	words_size = (FIXED + head.arguments + head.environment + 3) * sizeof(char *);
+	area = mmap(NULL, words_size + head.size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		return -errno;
+	ret->area = area;
+	ret->size = words_size + head.size;
+	r = read_all(fd, (char *)area + words_size, head.size);
 	if (r == 0)
-		r = split(ret, size);
+		r = understand(&head, area, (char *)area + words_size, &ret->launch);
 	if (r)
 		launch_read_deinit(ret);
 	return r;
@@ -124,7 +117,7 @@ int launch_read(int fd, struct launch_read *ret)
 
 void launch_read_deinit(struct launch_read *read)
 {
-	free(read->text);
-	free(read->words);
+	if (read->area)
+		munmap(read->area, read->size);
 	*read = (struct launch_read){ 0 };
 }

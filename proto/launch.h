@@ -19,11 +19,12 @@ void launch_pack(const struct launch *launch, struct buffer *ret);
 /* A launch, and what it points into. */
 struct launch_read {
 	struct launch launch;
-	char *text; /* owned */
-	const char **words; /* owned */
+	void *area; /* owned */
+	size_t size;
 };
 
-/* Waits for the pipe's end. -ENODATA: that came before all was there, so nothing is to be
- * executed; -EBADMSG: it is nothing that launch_pack() makes; or another negative errno. */
+/* -ENODATA: the end came before all was there, so nothing is to be executed; -EBADMSG: it is
+ * nothing that launch_pack() makes; or another negative errno. Takes no lock, not even that of
+ * malloc(): for the child of a process that has threads. */
 int launch_read(int fd, struct launch_read *ret);
 void launch_read_deinit(struct launch_read *read);

@@ -77,34 +77,29 @@ Test(launch, what_is_cut_off_is_nothing)
 Test(launch, refuses_what_nobody_writes)
 {
 	static const struct {
+		uint64_t size, arguments, environment;
 		const char *text;
-		size_t size;
 	} cases[] = {
-		{ "0\0", 2 },
-		{ "x\0/\0/log\0"
-		  "1\0/x",
-			14 },
-		{ "2\0/", 4 },
-		{ "7\0/\0/log", 9 },
-		{ "9\0/\0/log\0"
-		  "1",
-			11 },
-		{ "12\0/\0/log\0"
-		  "0\0/x",
-			15 },
-		{ "12\0/\0/log\0"
-		  "2\0/x",
-			15 },
-		{ "13\0/\0/log\0"
-		  "-1\0/x",
-			16 },
-		{ "11\0/\0/log\0"
-		  "1\0/x",
-			15 },
+		{ 0, 1, 0, "" },
+		{ UINT64_MAX, 1, 0, "" },
+		{ 10, UINT64_MAX, 0, "/\0/log\0/x" },
+		{ 10, 1, UINT64_MAX, "/\0/log\0/x" },
+		{ 10, 0, 1, "/\0/log\0/x" },
+		{ 10, 2, 0, "/\0/log\0/x" },
+		{ 10, 1, 1, "/\0/log\0/x" },
+		{ 9, 1, 0, "/\0/log\0/x" },
+		{ 7, 1, 0, "/\0/log" },
+		{ 12, 1, 0, "/\0/log\0/x\0y" },
 	};
 	struct launch_read read;
 	size_t i;
 
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		cr_expect_eq(read_of(cases[i].text, cases[i].size, &read), -EBADMSG, "case %zu", i);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_buffer_ struct buffer packed = { 0 };
+
+		buffer_append(&packed, &cases[i], 3 * sizeof(uint64_t));
+		if (cases[i].size < 100)
+			buffer_append(&packed, cases[i].text, cases[i].size);
+		cr_expect_eq(read_of(packed.data, packed.size, &read), -EBADMSG, "case %zu", i);
+	}
 }

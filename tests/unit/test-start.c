@@ -97,7 +97,7 @@ Test(start, it_leads_a_session_and_has_nothing_of_ours)
 			     "echo $WORD; pwd; umask; echo to error >&2; "
 			     "ls -m /proc/$$/fd; "
 			     "cut -d' ' -f5,6 /proc/$$/stat; readlink /proc/$$/fd/0; "
-			     "grep -E 'SigIgn|SigBlk|CapEff|CapPrm|NoNewPrivs' /proc/$$/status; "
+			     "grep -E 'SigIgn|SigBlk|CapEff|CapPrm|NoNewPrivs' /proc/self/status; "
 			     "kill -TERM $$; sleep 1000",
 			     &err),
 		0);
