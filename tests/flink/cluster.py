@@ -54,9 +54,10 @@ def processes():
 
 class TaskManager:
     """One slot. runner: the directory for PYFLINK_UDF_RUNNER_DIR; None: Flink's own way.
-    home: where Flink is, if not where the cluster has it."""
+    home: where Flink is, if not where the cluster has it. through: a command, and root's, by
+    which it is started; then its process is that. options: of Flink's, as -Dkey=value."""
 
-    def __init__(self, cluster, name, runner, home, variables):
+    def __init__(self, cluster, name, runner, home, through, options, variables):
         self.name = name
         self.directory = cluster.make_directory(name)
         self.log = cluster.directory / f'{name}.log'
@@ -64,8 +65,9 @@ class TaskManager:
         if runner:
             extra['PYFLINK_UDF_RUNNER_DIR'] = str(runner)
         self.process = cluster.spawn(
-            self.log, extra, home, 'taskmanager.sh', 'start-foreground',
-            f'-Dtaskmanager.resource-id={name}', f'-Dio.tmp.dirs={self.directory}')
+            self.log, extra,
+            [*through, *cluster.command(home, 'taskmanager.sh'), 'start-foreground',
+             f'-Dtaskmanager.resource-id={name}', f'-Dio.tmp.dirs={self.directory}', *options])
 
     @property
     def pid(self):
@@ -103,7 +105,8 @@ class Cluster:
         self.configure()
         self.task_managers = []
         log = self.directory / 'jobmanager.log'
-        self.job_manager = self.spawn(log, {}, None, 'jobmanager.sh', 'start-foreground')
+        self.job_manager = self.spawn(
+            log, {}, [*self.command(None, 'jobmanager.sh'), 'start-foreground'])
         self.wait_for(lambda: self.get('/overview'), 'the JobManager')
 
     # -- its files
@@ -168,22 +171,25 @@ class Cluster:
             **extra,
         }
 
-    def command(self, home, program, *arguments):
+    def as_user(self, *words):
         prefix = []
         if IS_ROOT:
             prefix = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
-        return [*prefix, str((home or self.home) / 'bin' / program), *map(str, arguments)]
+        return [*prefix, *map(str, words)]
 
-    def spawn(self, log, extra, home, program, *arguments):
+    def command(self, home, program):
+        return self.as_user((home or self.home) / 'bin' / program)
+
+    def spawn(self, log, extra, command):
         """The scripts become the JVM: its pid is the child's. All are in our process group."""
         with open(log, 'ab') as file:
-            return subprocess.Popen(self.command(home, program, *arguments), stdin=subprocess.DEVNULL,
-                                    stdout=file, stderr=file, cwd=self.directory,
-                                    env=self.variables(extra))
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                    cwd=self.directory, env=self.variables(extra))
 
-    def start_task_manager(self, name, runner=None, home=None, **variables):
+    def start_task_manager(self, name, runner=None, home=None, through=(), options=(),
+                           **variables):
         """Returns when the JobManager knows it."""
-        it = TaskManager(self, name, runner, home, variables)
+        it = TaskManager(self, name, runner, home, through, options, variables)
         self.task_managers.append(it)
         self.wait_for(lambda: name in self.known() or it.process.poll() is not None, name)
         assert it.process.poll() is None, it.log.read_text(errors='replace')[-4000:]
@@ -225,10 +231,11 @@ class Cluster:
             return value
         return wait_for(is_so, what, PATIENCE)
 
-    def submit(self, *arguments):
-        """flink run; returns a Job."""
+    def submit(self, *arguments, through=(), python=None):
+        """flink run, by a command if there is one; returns a Job."""
         done = subprocess.run(
-            self.command(None, 'flink', 'run', '-d', '-pyclientexec', self.python, *arguments),
+            self.as_user(*through, self.home / 'bin' / 'flink', 'run', '-d', '-pyclientexec',
+                         python or self.python, *arguments),
             capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL,
             cwd=self.directory, env=self.variables({'JVM_ARGS': '-Xmx384m'}), check=False)
         found = re.search(r'submitted with JobID ([0-9a-f]{32})', done.stdout)

@@ -138,12 +138,12 @@ class Flink:
         self.cluster.stop_task_managers()
         shutil.rmtree(self.directory)
 
-    def start(self, name, with_runner=True, home=None, **variables):
+    def start(self, name, with_runner=True, home=None, through=(), **variables):
         runner = BUILD / 'client' if with_runner else None
-        return self.cluster.start_task_manager(name, runner, home,
+        return self.cluster.start_task_manager(name, runner, home, through,
                                                PYENVD_SOCKET=str(self.host.socket), **variables)
 
-    def submit(self, *arguments, hold=False, parallelism=1):
+    def submit(self, *arguments, hold=False, parallelism=1, **how):
         directory = self.directory / str(len(self.runs))
         for path in directory, directory / 'trace':
             path.mkdir()
@@ -153,7 +153,7 @@ class Flink:
         # A subtask asks for more numbers when those it has are through: each gets some.
         job = self.cluster.submit('-p', parallelism, '-D', 'python.fn-execution.bundle.size=1',
                                   *arguments, '-py', JOB, '--count', self.count, '--trace', directory / 'trace',
-                                  '--output', directory / 'output')
+                                  '--output', directory / 'output', **how)
         run = Run(self, job, directory)
         run.count = self.count
         self.runs.append(run)

@@ -1,7 +1,12 @@
 """Flink jobs give the same by Flink's own way and by pyenvd, and leave nothing behind."""
+import os
+import pathlib
+import signal
+
 import pytest
+from cluster import PATIENCE
 from conftest import INPUTS
-from host import wait_for
+from host import CTL, IS_ROOT, wait_for
 
 
 @pytest.mark.parametrize('with_runner', [False, True], ids=['stock', 'runner'])
@@ -70,6 +75,37 @@ def test_options_can_name_files_of_the_host(flink):
                        '-pyexec', '/nonexistent/python')
     run.expect_finished()
     wait_for(lambda: not flink.host.connect().leases(), 'the lease to end')
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='only root may make pid namespaces')
+def test_a_task_manager_in_a_container(flink):
+    """It is process 1 there, as in Flink's image."""
+    client = flink.host.connect()
+    it = flink.start('one', through=['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'])
+    run = flink.submit(*flink.bundle(), hold=True)
+    told, = run.wait_for_workers(1)
+    worker, = it.workers()
+    lease, = client.leases()
+    assert told < lease.holder_pid == worker
+    java = lease.guardian_pid
+    assert pathlib.Path(f'/proc/{java}/comm').read_text() == 'java\n'
+    run.let_go()
+    run.expect_finished()
+    wait_for(lambda: not client.leases(), 'the lease to end')
+    os.kill(java, signal.SIGKILL)
+    it.process.wait(PATIENCE)
+    assert not it.workers()
+
+
+def test_the_client_has_its_archives_by_pyenvctl(flink):
+    flink.start('one')
+    archives = '--archive', f'{INPUTS}/venv.tgz#venv', '--python', 'venv/bin/python'
+    run = flink.submit(*flink.bundle('--by-name'), python='venv/bin/python', through=[
+        CTL, '--socket', flink.host.socket, 'run', *archives, '--'])
+    run.expect_finished()
+    wait_for(lambda: not flink.host.connect().leases(), 'the leases to end')
+    # The client's and the worker's.
+    assert len(flink.host.connect().layers()) == 4
 
 
 def test_without_a_daemon_the_cause_is_in_what_flink_reports(flink):
