@@ -250,9 +250,9 @@ static int add_all(struct writer *writer, const Pyenvd__V1__CreateEnvironmentReq
 	size_t i;
 	int r;
 
-	if (message->flink || message->worker_case || *message->label || *message->request_id)
+	if (message->worker_case || *message->label || *message->request_id)
 		return fail(err, -EINVAL, "REQUEST_INVALID",
-			"a bundle says what an environment is to be: '--flink-conf', '--docker', "
+			"a bundle says what an environment is to be: '--docker', "
 			"'--worker-command', '--label' and '--request-id' are not for it");
 	r = add_inputs(writer, message, err);
 	if (r == 0 && *message->python)

@@ -11,6 +11,7 @@
 #include "client/bundle-write.h"
 #include "proto/bundle.h"
 #include "client/command.h"
+#include "client/expand.h"
 #include "client/session.h"
 
 struct making {
@@ -43,12 +44,16 @@ static const struct argument arguments[] = {
 	{ 0 },
 };
 
-static int make(const struct making *making, struct error *err)
+static int make(struct making *making, struct error *err)
 {
 	_cleanup_free_ char *path = text_format("%s.%d.tmp", making->output, (int)getpid());
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	_cleanup_close_ int fd = -1;
 	int r;
 
+	r = expand_flink(&making->request, err);
+	if (r < 0)
+		return r;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return fail_errno(err, -errno, NULL, "cannot make '%s'", making->output);
 	r = bundle_write(&making->request, making->by_name, fd, err);

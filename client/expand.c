@@ -60,15 +60,18 @@ static void set_base(struct request *request, const struct spec *spec)
 	request_set_base(request, spec->base_path, spec->base_python_path);
 }
 
-bool expand_flink(struct request *request)
+int expand_flink(struct request *request, struct error *err)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
 	_cleanup_(spec_deinit) struct spec spec = { 0 };
-	struct error err;
 	size_t i;
+	int r;
 
-	if (!message->flink || create_request_to_spec(message, &spec, &err))
-		return false;
+	if (!message->flink)
+		return EXPAND_E_NONE;
+	r = create_request_to_spec(message, &spec, err);
+	if (r)
+		return r;
 	request_deinit_flink(request);
 	request->flink = (Pyenvd__V1__FlinkConfiguration){ 0 };
 	message->flink = NULL;
@@ -81,5 +84,5 @@ bool expand_flink(struct request *request)
 		request_add_variable(request, spec.variables[i].name,
 			strlen(spec.variables[i].name), spec.variables[i].value);
 	set_base(request, &spec);
-	return true;
+	return 0;
 }

@@ -111,7 +111,9 @@ static bool upload_instead(struct preparation *preparation, struct pyenvd_error 
 /* Then its paths can be given up. */
 static bool expand_instead(struct preparation *preparation, const struct pyenvd_error *error)
 {
-	return is_about_source(error) && expand_flink(preparation->request);
+	struct error ignored;
+
+	return is_about_source(error) && expand_flink(preparation->request, &ignored) == 0;
 }
 
 static bool supply_one(struct preparation *preparation, size_t i, struct pyenvd_error *error)
@@ -202,6 +204,7 @@ static void recall_requirements(struct preparation *preparation)
 static bool recall_uploads(struct preparation *preparation, const struct pyenvd_error *error)
 {
 	struct pyenvd_error ignored;
+	struct error refused;
 	struct uploaded uploaded;
 	const char *given;
 	size_t i;
@@ -209,7 +212,7 @@ static bool recall_uploads(struct preparation *preparation, const struct pyenvd_
 	if (!text_equal(error->reason, "REQUEST_ID_REUSED") || preparation->is_recalled)
 		return false;
 	preparation->is_recalled = true;
-	expand_flink(preparation->request);
+	expand_flink(preparation->request, &refused);
 	for (i = 0; (given = request_get_path(preparation->request, i)); i++) {
 		_cleanup_free_ char *path = text_copy(given);
 

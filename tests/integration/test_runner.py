@@ -139,6 +139,23 @@ def test_a_bundle_is_uploaded_once(host, client, manager):
     assert (counters.uploads, counters.layers_made) == (2, 2)
 
 
+def test_a_bundle_says_what_a_configuration_said(manager):
+    configuration = manager.directory / 'config.yaml'
+    configuration.write_text(f'python.archives: {manager.model}#model\n'
+                             f'python.files: {manager.package}\npython.executable: {PYTHON}\n'
+                             'python.job-options: X:told\n')
+    bundle = manager.directory / 'env.pyenv'
+    make = [CTL, 'bundle', '-o', bundle, '--flink-conf', configuration]
+    subprocess.run(make, check=True, timeout=PATIENCE)
+    code, told = manager.run(PYTHONPATH=str(bundle), python='/nonexistent/python')
+    assert (code, told['model'], told['variables']['X']) == (7, 'hello', 'told')
+    before = bundle.read_bytes()
+    configuration.write_text(f'python.archives: {manager.model}#/model\n')
+    made = subprocess.run(make, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert made.returncode and '/model' in made.stderr
+    assert bundle.read_bytes() == before and not list(manager.directory.glob('*.tmp'))
+
+
 def test_the_spec_wins_and_may_name_a_bundle(manager):
     bundle = manager.directory / 'env.pyenv'
     bundle.write_text('\n'.join(['pyenvd bundle 1', *manager.options, 'env X=bundle', '']))
