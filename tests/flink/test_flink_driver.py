@@ -119,7 +119,7 @@ def test_a_worker_is_started_by_the_runner_in_the_same_environment(host, given, 
     assert after.create_hits == before.create_hits + 1
     assert client.status().environments == 1
     assert f'--provision_endpoint=localhost:1 {lease.working_directory}' in log.read_text()
-    assert lease.working_directory in java.ask('boot-log')[0]
+    assert lease.working_directory in '\n'.join(java.ask('boot-log'))
     worker.communicate()
     java.ask('close')
     wait_for(lambda: not client.leases(), 'the leases to end')
