@@ -24,8 +24,10 @@ class Work(MapFunction):
     def map(self, value):
         if self.is_first:
             self.is_first = False
-            with open(f'{self.trace}/{os.getpid()}', 'w', encoding='utf-8') as file:
+            path = f'{self.trace}/new-{os.getpid()}'
+            with open(path, 'w', encoding='utf-8') as file:
                 file.write(str(time.time()))
+            os.rename(path, f'{self.trace}/{os.getpid()}')
         while os.path.exists(f'{self.trace}/hold'):
             time.sleep(0.02)
         return int(self.numpy.square(value))
