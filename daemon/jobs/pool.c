@@ -27,9 +27,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/pidfd.h"
 #include "daemon/jobs/orphans.h"
 #include "proto/wire.h"
 #include "proto/worker.h"
@@ -331,9 +331,10 @@ static int worker_start(struct worker *worker, struct error *err)
 	r = worker_spawn(pool->program, &worker->pid, &worker->socket, err);
 	if (r)
 		return r;
-	worker->pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+	worker->pidfd = pidfd_of(worker->pid);
 	if (worker->pidfd < 0) {
-		r = fail(err, -EIO, "WORKER_DIED", "cannot watch a worker: %s", strerror(errno));
+		r = fail(err, -EIO, "WORKER_DIED", "cannot watch a worker: %s",
+			strerror(-worker->pidfd));
 		kill(worker->pid, SIGKILL);
 		waitpid(worker->pid, NULL, 0);
 		return r;

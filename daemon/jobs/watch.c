@@ -3,13 +3,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/fs.h"
+#include "base/pidfd.h"
 #include "base/proc-stat.h"
 
 struct watch {
@@ -60,20 +59,6 @@ static int read_uid(pid_t pid, uid_t *ret)
 	return 0;
 }
 
-static int open_pidfd(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static bool has_ended(int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 1;
-}
-
 /* A pidfd first, then who it is, then whether it is still alive: what was read in
  * between was about this process and no other. */
 int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, struct error *err)
@@ -84,16 +69,15 @@ int process_find(pid_t pid, uid_t uid, struct process *ret, int *ret_pidfd, stru
 	uid_t owner;
 	int r;
 
-	pidfd = open_pidfd(pid);
-	/* Of a thread that is no process: EINVAL, and from Linux 6.9 on ENOENT. */
-	if (pidfd == -ESRCH || pidfd == -EINVAL || pidfd == -ENOENT)
+	pidfd = pidfd_of(pid);
+	if (pidfd == -ESRCH)
 		return WATCH_E_GONE;
 	if (pidfd < 0)
 		return fail_errno(err, pidfd, NULL, "cannot open process %d", (int)pid);
 	r = proc_stat_read(pid, &stat);
 	if (r == 0)
 		r = read_uid(pid, &owner);
-	if (r == -ENOENT || r == -ESRCH || has_ended(pidfd))
+	if (r == -ENOENT || r == -ESRCH || pidfd_has_ended(pidfd))
 		return WATCH_E_GONE;
 	if (r)
 		return fail_errno(err, r, NULL, "cannot read about process %d", (int)pid);
@@ -167,17 +151,17 @@ static void on_gone(evutil_socket_t fd, short what, void *data)
 
 int watch_process_start(struct watch *watch, struct watch_process *watched, struct error *err)
 {
-	_cleanup_close_ int pidfd = open_pidfd(watched->process.pid);
+	_cleanup_close_ int pidfd = pidfd_of(watched->process.pid);
 	struct proc_stat stat;
 	int r;
 
-	if (pidfd == -ESRCH || pidfd == -EINVAL)
+	if (pidfd == -ESRCH)
 		return WATCH_E_GONE;
 	if (pidfd < 0)
 		return fail_errno(
 			err, pidfd, NULL, "cannot watch process %d", (int)watched->process.pid);
 	r = proc_stat_read(watched->process.pid, &stat);
-	if (r || stat.start != watched->process.start || has_ended(pidfd))
+	if (r || stat.start != watched->process.start || pidfd_has_ended(pidfd))
 		return WATCH_E_GONE;
 	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
 	watched->pidfd = steal_fd(&pidfd);

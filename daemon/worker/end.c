@@ -44,6 +44,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/pidfd.h"
 #include "base/proc-stat.h"
 
 #define MAX_MEMBERS 4096
@@ -76,23 +77,9 @@ static void rows_deinit(struct rows *rows)
 
 /* ---- who it is */
 
-static bool has_ended(int pidfd)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	return pidfd < 0 || poll(&p, 1, 0) == 1;
-}
-
 static bool is_gone(int r)
 {
-	return r == -ESRCH || r == -ENOENT || r == -EINVAL;
-}
-
-static int open_pidfd(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	return fd < 0 ? -errno : fd;
+	return r == -ESRCH || r == -ENOENT;
 }
 
 static int add_process(struct rows *rows, const struct end_process *process, struct error *err)
@@ -104,9 +91,9 @@ static int add_process(struct rows *rows, const struct end_process *process, str
 	/* To kill(), the negatives of these are all processes and our own group. */
 	if (process->pid <= 1)
 		return fail(err, -EINVAL, NULL, "process %d is not to be ended", process->pid);
-	pidfd = open_pidfd(process->pid);
+	pidfd = pidfd_of(process->pid);
 	r = pidfd < 0 ? pidfd : proc_stat_read(process->pid, &stat);
-	if (is_gone(r) || (r == 0 && (stat.start != process->start || has_ended(pidfd))))
+	if (is_gone(r) || (r == 0 && (stat.start != process->start || pidfd_has_ended(pidfd))))
 		return 0;
 	if (r)
 		return fail_errno(err, r, NULL, "cannot open process %d", process->pid);
@@ -140,9 +127,9 @@ static void add_member(struct rows *rows, size_t count, pid_t pid)
 
 	if (!leader || rows->count == rows->room)
 		return;
-	pidfd = open_pidfd(pid);
-	if (pidfd < 0 || find_leader(rows, count, pid) != leader || has_ended(pidfd) ||
-		has_ended(leader->pidfd))
+	pidfd = pidfd_of(pid);
+	if (pidfd < 0 || find_leader(rows, count, pid) != leader || pidfd_has_ended(pidfd) ||
+		pidfd_has_ended(leader->pidfd))
 		return;
 	rows->rows[rows->count++] = (struct row){
 		.pid = pid,
@@ -198,7 +185,7 @@ static bool drop_ended(struct rows *rows)
 
 		bool has_left = row->leader && getpgid(row->pid) != row->leader->pid;
 
-		if (row->pidfd >= 0 && (has_left || has_ended(row->pidfd)))
+		if (row->pidfd >= 0 && (has_left || pidfd_has_ended(row->pidfd)))
 			close(steal_fd(&row->pidfd));
 		are_over &= row->pidfd < 0;
 	}
@@ -207,7 +194,7 @@ static bool drop_ended(struct rows *rows)
 
 static int send_signal(struct row *row, int number)
 {
-	row->was_led = row->leads && !has_ended(row->pidfd);
+	row->was_led = row->leads && !pidfd_has_ended(row->pidfd);
 	if (row->was_led)
 		return kill(-row->pid, number) ? -errno : 0;
 	if (row->pidfd < 0 || (row->leader && row->leader->was_led))
@@ -279,7 +266,7 @@ static _Noreturn void become(const struct end *end, struct rows *rows, pid_t par
 
 static int wait_for_child(pid_t pid, uint32_t ms)
 {
-	_cleanup_close_ int pidfd = open_pidfd(pid);
+	_cleanup_close_ int pidfd = pidfd_of(pid);
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	int status, n;
 

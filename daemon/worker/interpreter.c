@@ -19,10 +19,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/pidfd.h"
 
 #define MEMORY_LIMIT (UINT64_C(4) << 30)
 #define CPU_LIMIT_S 600
@@ -153,7 +153,7 @@ int interpreter_start(
 
 bool interpreter_end(pid_t pid, uint64_t until_us)
 {
-	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	_cleanup_close_ int pidfd = pidfd_of(pid);
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	uint64_t now = clock_now_us();
 	int status = -1;

@@ -24,11 +24,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/children.h"
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "daemon/worker/confine.h"
 #include "daemon/worker/offline.h"
 
@@ -251,9 +251,9 @@ static int start(struct running *running, struct error *err)
 	cleanup_close(&failure[1]);
 	if (r)
 		return fail_errno(err, r, NULL, "cannot start '%s'", program->argv[0]);
-	running->pidfd = (int)syscall(SYS_pidfd_open, running->pid, 0);
+	running->pidfd = pidfd_of(running->pid);
 	if (running->pidfd < 0)
-		return fail_errno(err, -errno, NULL, "cannot watch '%s'", program->argv[0]);
+		return fail_errno(err, running->pidfd, NULL, "cannot watch '%s'", program->argv[0]);
 	return 0;
 }
 
