@@ -52,6 +52,30 @@ def processes():
     return [int(name) for name in os.listdir('/proc') if name.isdigit()]
 
 
+class User:
+    """An ordinary user, if we are root, with a directory of its own."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.give(self.directory)
+
+    def give(self, path):
+        if IS_ROOT:
+            shutil.chown(path, UID, 'pyenvd')
+
+    def make_directory(self, name):
+        path = self.directory / name
+        path.mkdir()
+        self.give(path)
+        return path
+
+    def as_user(self, *words):
+        prefix = []
+        if IS_ROOT:
+            prefix = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
+        return [*prefix, *map(str, words)]
+
+
 class TaskManager:
     """One slot. runner: the directory for PYFLINK_UDF_RUNNER_DIR; None: Flink's own way.
     home: where Flink is, if not where the cluster has it. through: a command, and root's, by
@@ -94,13 +118,12 @@ class TaskManager:
         self.process.wait(PATIENCE)
 
 
-class Cluster:
+class Cluster(User):
     def __init__(self, directory, client):
         """client: the virtual environment with apache-flink."""
-        self.directory = pathlib.Path(directory)
+        super().__init__(directory)
         self.python = pathlib.Path(client) / 'bin' / 'python'
         self.home, = pathlib.Path(client).glob('lib/python3*/site-packages/pyflink')
-        self.give(self.directory)
         self.rest = free_port()
         self.configure()
         self.task_managers = []
@@ -110,16 +133,6 @@ class Cluster:
         self.wait_for(lambda: self.get('/overview'), 'the JobManager')
 
     # -- its files
-
-    def give(self, path):
-        if IS_ROOT:
-            shutil.chown(path, UID, 'pyenvd')
-
-    def make_directory(self, name):
-        path = self.directory / name
-        path.mkdir()
-        self.give(path)
-        return path
 
     def configure(self):
         """The shipped configuration, flattened: nested and flat keys do not mix."""
@@ -170,12 +183,6 @@ class Cluster:
             'PYTHONDONTWRITEBYTECODE': '1',
             **extra,
         }
-
-    def as_user(self, *words):
-        prefix = []
-        if IS_ROOT:
-            prefix = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups']
-        return [*prefix, *map(str, words)]
 
     def command(self, home, program):
         return self.as_user((home or self.home) / 'bin' / program)

@@ -10,9 +10,9 @@ import sys
 import tempfile
 
 import pytest
-from cluster import UID, free_port, lives, processes
+from cluster import User, free_port, lives, processes
 from conftest import FLINK, INPUTS
-from host import IS_ROOT, ROOT, wait_for
+from host import ROOT, wait_for
 
 import inputs
 
@@ -43,28 +43,16 @@ def expect_nothing(host, client):
     host.expect_tidy(client)
 
 
-class Runner:
-    """An ordinary user with a directory of his own, who runs pipelines."""
+class Runner(User):
+    """Who runs pipelines."""
 
     def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='beam-'))
-        self.give(self.directory)
+        super().__init__(tempfile.mkdtemp(prefix='beam-'))
         self.started = []
 
-    def give(self, path):
-        if IS_ROOT:
-            shutil.chown(path, UID, 'pyenvd')
-
-    def make_directory(self, name):
-        path = self.directory / name
-        path.mkdir()
-        self.give(path)
-        return path
-
     def spawn(self, name, *command, **options):
-        prefix = ['setpriv', f'--reuid={UID}', '--regid=pyenvd', '--clear-groups'] if IS_ROOT else []
         with open(self.directory / f'{name}.log', 'wb') as log:
-            process = subprocess.Popen([*prefix, *map(str, command)], stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(self.as_user(*command), stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, start_new_session=True, **options)
         self.started.append(process)
         return process
