@@ -45,21 +45,6 @@ static void add_requirements(struct request *request, const struct spec_requirem
 	request->message.requirements = &request->requirements;
 }
 
-/* Where the configuration says that they do not count, the spec has none. */
-static void set_base(struct request *request, const struct spec *spec)
-{
-	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
-	size_t i;
-
-	for (i = 0; i < message->n_base_variables; i++) {
-		request_set_text(&message->base_variables[i]->key, NULL);
-		request_set_text(&message->base_variables[i]->value, NULL);
-		free(message->base_variables[i]);
-	}
-	message->n_base_variables = 0;
-	request_set_base(request, spec->base_path, spec->base_python_path);
-}
-
 int expand_flink(struct request *request, struct error *err)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
@@ -83,6 +68,7 @@ int expand_flink(struct request *request, struct error *err)
 	for (i = 0; i < spec.variable_count; i++)
 		request_add_variable(request, spec.variables[i].name,
 			strlen(spec.variables[i].name), spec.variables[i].value);
-	set_base(request, &spec);
+	/* Where the configuration says that they do not count, the spec has none. */
+	request_set_base(request, spec.base_path, spec.base_python_path);
 	return 0;
 }

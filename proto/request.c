@@ -34,6 +34,20 @@ static void free_text(char *text)
 		free(text);
 }
 
+static void clear_base(Pyenvd__V1__CreateEnvironmentRequest *message)
+{
+	size_t i;
+
+	for (i = 0; i < message->n_base_variables; i++) {
+		free_text(message->base_variables[i]->key);
+		free_text(message->base_variables[i]->value);
+		free(message->base_variables[i]);
+	}
+	free(message->base_variables);
+	message->base_variables = NULL;
+	message->n_base_variables = 0;
+}
+
 void request_deinit(struct request *request)
 {
 	Pyenvd__V1__CreateEnvironmentRequest *message = &request->message;
@@ -58,15 +72,10 @@ void request_deinit(struct request *request)
 		free_text(message->variables[i]->value);
 		free(message->variables[i]);
 	}
-	for (i = 0; i < message->n_base_variables; i++) {
-		free_text(message->base_variables[i]->key);
-		free_text(message->base_variables[i]->value);
-		free(message->base_variables[i]);
-	}
+	clear_base(message);
 	free(message->archives);
 	free(message->python_files);
 	free(message->variables);
-	free(message->base_variables);
 	request_deinit_flink(request);
 	free_text(message->request_id);
 	free_text(message->label);
@@ -452,6 +461,7 @@ static void add_base(struct request *request, const char *name, const char *valu
 void request_set_base(struct request *request, const char *path, const char *python_path)
 {
 	request_begin(request);
+	clear_base(&request->message);
 	add_base(request, "PATH", path);
 	add_base(request, "PYTHONPATH", python_path);
 }

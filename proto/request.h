@@ -22,7 +22,8 @@ extern const struct argument request_arguments[];
 void request_begin(struct request *request);
 void request_deinit(struct request *request);
 
-/* PATH and PYTHONPATH, if set, as what the environment's are put in front of. */
+/* PATH and PYTHONPATH, if set, as what the environment's are put in front of; instead of what was
+ * said of them before. */
 void request_set_base(struct request *request, const char *path, const char *python_path);
 /* Paths of all archives and Python files, "" where there is a digest; then NULL. */
 const char *request_get_path(const struct request *request, size_t i);
