@@ -317,18 +317,17 @@ static int start(struct upload_work *work, struct error *err)
 	return pool_submit(core->pool, &work->job, err);
 }
 
-/* UPLOAD_E_THERE; 0: it has begun; UPLOAD_E_LATER: another one has. */
-static int look(struct upload_work *work, struct error *err)
+/* 0: it is there; ARTIFACTS_E_NOT_FOUND. Else a failure. */
+static int find(const struct uploads *uploads, uid_t uid, const char *digest, struct error *err)
 {
 	struct db_artifact known;
-	int r;
 
-	r = artifacts_use(work->uploads->artifacts, work->uid, work->digest, &known, err);
-	if (r == 0)
-		return UPLOAD_E_THERE;
-	if (r != ARTIFACTS_E_NOT_FOUND)
-		return r;
-	return somebody_has_begun(work) ? UPLOAD_E_LATER : start(work, err);
+	return artifacts_use(uploads->artifacts, uid, digest, &known, err);
+}
+
+static int start_or_wait(struct upload_work *work, struct error *err)
+{
+	return somebody_has_begun(work) ? 0 : start(work, err);
 }
 
 static void on_look_again(struct timer *timer)
@@ -338,13 +337,17 @@ static void on_look_again(struct timer *timer)
 	struct error err = { 0 };
 	int r;
 
-	r = look(work, &err);
-	if (r == UPLOAD_E_THERE) {
+	r = find(work->uploads, work->uid, work->digest, &err);
+	if (r == 0) {
 		upload->was_there = true;
 		upload->work = NULL;
 		work_free(work);
 		upload->done(upload, NULL);
-	} else if (r < 0) {
+		return;
+	}
+	if (r == ARTIFACTS_E_NOT_FOUND)
+		r = start_or_wait(work, &err);
+	if (r) {
 		refuse(work, &err);
 		upload->done(upload, &err);
 	}
@@ -375,11 +378,10 @@ int upload_begin(struct uploads *uploads, struct upload *upload, struct error *e
 {
 	uid_t uid = upload->peer->identity.uid;
 	struct upload_work *work;
-	struct db_artifact known;
 	int r;
 
 	upload->work = NULL;
-	r = artifacts_use(uploads->artifacts, uid, upload->digest, &known, err);
+	r = find(uploads, uid, upload->digest, err);
 	upload->was_there = r == 0;
 	if (r == 0)
 		return UPLOAD_E_THERE;
@@ -389,8 +391,8 @@ int upload_begin(struct uploads *uploads, struct upload *upload, struct error *e
 		return r;
 	work = work_new(uploads, upload);
 	r = feed_open(&work->feed, uploads->core->watch, &work->pipe_fd, err);
-	if (r == 0 && !somebody_has_begun(work))
-		r = start(work, err);
+	if (r == 0)
+		r = start_or_wait(work, err);
 	if (r)
 		return refuse(work, err);
 	wait_for_client(work);
