@@ -1,11 +1,7 @@
 #include "base/children.h"
 
-#include <criterion/criterion.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "idler.h"
 
 static bool has(pid_t pid)
 {
@@ -19,34 +15,16 @@ static bool has(pid_t pid)
 	return found;
 }
 
-static pid_t start(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
 Test(children, each_is_listed_until_it_is_waited_for)
 {
-	pid_t one = start(), two = start();
+	pid_t one = idler_start().pid, two = idler_start().pid;
 
 	cr_expect(has(one));
 	cr_expect(has(two));
-	end(one);
+	idler_kill(one);
 	cr_expect_not(has(one));
 	cr_expect(has(two));
-	end(two);
+	idler_kill(two);
 	cr_expect_not(has(two));
 }
 
@@ -65,10 +43,10 @@ static void *run(void *data)
 {
 	struct thread *thread = data;
 
-	thread->pid = start();
+	thread->pid = idler_start().pid;
 	pthread_barrier_wait(&thread->started);
 	pthread_barrier_wait(&thread->seen);
-	end(thread->pid);
+	idler_kill(thread->pid);
 	return NULL;
 }
 

@@ -1,12 +1,7 @@
 #include "daemon/core/endings.h"
 
-#include <criterion/criterion.h>
 #include <event2/event.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "base/proc-stat.h"
+#include "idler.h"
 
 static struct event_base *base;
 static struct core core;
@@ -42,17 +37,8 @@ TestSuite(endings, .init = set_up, .fini = tear_down);
 /* A process that is to be ended. */
 static struct ending start(void)
 {
-	struct proc_stat stat;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	cr_assert_eq(proc_stat_read(pid, &stat), 0);
 	return (struct ending){
-		.process = { pid, stat.start },
+		.process = idler_start(),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.lease = "lease-1",

@@ -1,28 +1,16 @@
 #include "base/pidfd.h"
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "idler.h"
 
 Test(pidfd, tells_when_a_process_has_ended)
 {
-	int pidfd, begun[2];
+	pid_t pid = idler_start().pid;
 	siginfo_t info;
-	pid_t pid;
-	char byte;
+	int pidfd;
 
-	cr_assert_eq(pipe(begun), 0);
-	pid = fork();
-	if (pid == 0) {
-		(void)!write(begun[1], "", 1);
-		for (;;)
-			pause();
-	}
-	cr_assert_eq(read(begun[0], &byte, 1), 1);
 	pidfd = pidfd_of(pid);
 	cr_assert_geq(pidfd, 0);
 	cr_expect_not(pidfd_has_ended(pidfd));

@@ -1,12 +1,7 @@
 #include "daemon/core/processes.h"
 
-#include <criterion/criterion.h>
 #include <event2/event.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include "base/proc-stat.h"
+#include "idler.h"
 
 static struct event_base *base;
 static struct watch *watch;
@@ -45,26 +40,6 @@ static void tear_down(void)
 
 TestSuite(processes, .init = set_up, .fini = tear_down);
 
-static struct process start(void)
-{
-	struct proc_stat stat;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	cr_assert_eq(proc_stat_read(pid, &stat), 0);
-	return (struct process){ pid, stat.start };
-}
-
-static void end(struct process process)
-{
-	kill(process.pid, SIGKILL);
-	waitpid(process.pid, NULL, 0);
-}
-
 static void join(struct person *person, struct process process)
 {
 	cr_assert_eq(
@@ -78,24 +53,24 @@ static int count_events(void)
 
 Test(processes, one_watch_serves_all_and_all_are_told)
 {
-	struct process process = start(), other = start();
+	struct process process = idler_start(), other = idler_start();
 
 	join(&ann, process);
 	join(&bob, process);
 	cr_expect_eq(count_events(), 1);
 	join(&eve, other);
 	cr_expect_eq(count_events(), 2);
-	end(process);
+	idler_kill(process.pid);
 	event_base_loop(base, EVLOOP_ONCE);
 	cr_expect(ann.told == 1 && bob.told == 1 && eve.told == 0);
 	cr_expect_eq(count_events(), 1);
 	processes_leave(&eve.member);
-	end(other);
+	idler_kill(other.pid);
 }
 
 Test(processes, who_has_left_is_not_told_and_the_last_ends_the_watch)
 {
-	struct process process = start();
+	struct process process = idler_start();
 
 	join(&ann, process);
 	join(&bob, process);
@@ -104,19 +79,19 @@ Test(processes, who_has_left_is_not_told_and_the_last_ends_the_watch)
 	cr_expect_eq(count_events(), 1);
 	processes_leave(&bob.member);
 	cr_expect_eq(count_events(), 0);
-	end(process);
+	idler_kill(process.pid);
 }
 
 Test(processes, one_who_is_told_may_let_another_leave)
 {
-	struct process process = start();
+	struct process process = idler_start();
 
 	join(&ann, process);
 	join(&bob, process);
 	join(&eve, process);
 	ann.takes_along = &bob;
 	eve.takes_along = &ann;
-	end(process);
+	idler_kill(process.pid);
 	event_base_loop(base, EVLOOP_ONCE);
 	cr_expect(ann.told == 1 && bob.told == 0 && eve.told == 1);
 	cr_expect_eq(count_events(), 0);
@@ -124,11 +99,11 @@ Test(processes, one_who_is_told_may_let_another_leave)
 
 Test(processes, who_comes_too_late_is_told_so)
 {
-	struct process process = start(), later = process;
+	struct process process = idler_start(), later = process;
 
 	later.start++;
 	cr_expect_eq(processes_join(&processes, &later, &ann.member, &err), PROCESSES_E_GONE);
-	end(process);
+	idler_kill(process.pid);
 	cr_expect_eq(processes_join(&processes, &process, &ann.member, &err), PROCESSES_E_GONE);
 	cr_expect_null(ann.member.entry);
 	cr_expect_eq(count_events(), 0);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "base/buffer.h"
 #include "base/fs.h"
-#include "base/proc-stat.h"
+#include "idler.h"
 #include "tests/support/scratch.h"
 #include "tests/support/trees.h"
 #include "worker.pb-c.h"
@@ -513,27 +513,20 @@ static pid_t ask_end(__sighandler_t on_term)
 	Pyenvd__Worker__EndProcesses end = PYENVD__WORKER__END_PROCESSES__INIT;
 	Pyenvd__Worker__EndProcesses__Process row = PYENVD__WORKER__END_PROCESSES__PROCESS__INIT;
 	Pyenvd__Worker__EndProcesses__Process *rows = &row;
-	struct proc_stat stat;
-	pid_t ended;
+	struct process ended;
 
 	signal(SIGTERM, on_term);
-	ended = fork();
-	if (ended == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	cr_assert_eq(setpgid(ended, ended), 0);
-	cr_assert_eq(proc_stat_read(ended, &stat), 0);
-	row.pid = ended;
-	row.start = stat.start;
+	ended = idler_start();
+	cr_assert_eq(setpgid(ended.pid, ended.pid), 0);
+	row.pid = ended.pid;
+	row.start = ended.start;
 	end.processes = &rows;
 	end.n_processes = 1;
 	end.grace_ms = 3600000;
 	job.end_processes = &end;
 	job.job_case = PYENVD__WORKER__JOB__JOB_END_PROCESSES;
 	send_job(NULL, 0);
-	return ended;
+	return ended.pid;
 }
 
 Test(worker_program, processes_are_ended)
